@@ -66,6 +66,7 @@ SOURCES: dict[str, Source] = {
     "received": _events("intake", "submissions"),
     "verdicts": _table("validator", "verdict", ", t.version, t.verdict_id"),
     "earlier_verdicts": _table("validator", "earlier_verdict", ", t.submission_id, t.revision"),
+    "not_judged": _table("validator", "not_judged", ", t.version, t.submission_id"),
     "withdrawals": _table("validator", "withdrawal", ", t.submission_id"),
     "findings": _joined("validator", "finding", "verdict", "o.verdict_id = t.verdict_id", "t.verdict_id, t.position"),
     "reached": _events("validator", "verdicts"),
@@ -135,6 +136,7 @@ class Dossier:
     received: Rows = field(default_factory=list)
     verdicts: Rows = field(default_factory=list)
     earlier_verdicts: Rows = field(default_factory=list)
+    not_judged: Rows = field(default_factory=list)
     withdrawals: Rows = field(default_factory=list)
     findings: Rows = field(default_factory=list)
     reached: Rows = field(default_factory=list)

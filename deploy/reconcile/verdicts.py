@@ -18,7 +18,7 @@ from services.validator.references import References, reference_of
 from services.validator.rules.catalogue import ALL_ZERO, LIKE_ANOTHER, LIKE_LAST, RULES_NOT_CHECKED
 from services.validator.rules.flaws import pointer
 from services.validator.rules.forms import CompiledForm
-from shared.contract.events import Finding, ReferenceTablePublished, VerdictReached
+from shared.contract.events import Finding, NotJudged, ReferenceTablePublished, VerdictReached
 from shared.contract.reporting_window import local_day
 
 FINDING = ("code", "tier", "severity", "path", "provided", "expected", "difference", "message", "message_en", "fix",
@@ -32,6 +32,8 @@ _TOLD = (*_REPEATED, "verdict_id", "decided_at", "outcome", "errors", "warnings"
          "present_items", "findings_truncated", "rule_pack")  # fmt: skip
 
 
+#: columns that intake's copy has of a verdict
+_COPIED = ("verdict_id", "outcome", "decided_at", "errors", "warnings", "findings_truncated", "agency")
 _PUBLISHED = ("theo sự kiện đã phát", "by the event published")
 
 
@@ -41,22 +43,33 @@ def compare(dossier: Dossier, reference: Reference) -> Iterator[Difference]:
     for row in dossier.findings:
         findings.setdefault(row["verdict_id"], []).append(row)
     by_submission = {row["submission_id"]: row for row in dossier.verdicts}
-    yield from _against_submissions(dossier, by_submission)
+    unable = {row["submission_id"]: row for row in dossier.not_judged}
+    yield from _against_submissions(dossier, by_submission, unable)
     yield from _judged_again(dossier, by_submission, findings, reference)
     yield from _events(dossier, findings, reference)
-    yield from _copies(dossier, by_submission, findings)
+    yield from _copies(dossier, by_submission, findings, unable)
 
 
-def _against_submissions(dossier: Dossier, verdicts: Mapping[object, asyncpg.Record]) -> Iterator[Difference]:
+def _against_submissions(
+    dossier: Dossier, verdicts: Mapping[object, asyncpg.Record], unable: Mapping[object, asyncpg.Record]
+) -> Iterator[Difference]:
     submissions = {row["submission_id"]: row for row in dossier.submissions}
     for submission_id, submission in submissions.items():
         verdict = verdicts.get(submission_id)
         key = f"{dossier.key}#{submission['version']}"
         told = Teller("verdict", "validator.verdict", key, "theo intake.submissions", "by intake.submissions")
-        if verdict is None:
+        if submission_id in unable:
+            yield from _not_judged(dossier, submission, unable[submission_id], verdict)
+        elif verdict is None:
             yield told.missing()
-        else:
+        if verdict is not None:
             yield from told.values(verdict, {name: submission[name] for name in _REPEATED})
+    for submission_id, row in unable.items():
+        if submission_id not in submissions:
+            key = f"{dossier.key}#{row['version']} {submission_id}"
+            yield Teller(
+                "receipt", "intake.submissions", key, "theo validator.not_judged", "by validator.not_judged"
+            ).missing()  # fmt: skip
     for submission_id, verdict in verdicts.items():
         if submission_id not in submissions:
             key = f"{dossier.key}#{verdict['version']} {submission_id}"
@@ -66,6 +79,29 @@ def _against_submissions(dossier: Dossier, verdicts: Mapping[object, asyncpg.Rec
         for row in dossier.findings:
             told = Teller("verdict", "validator.finding", str(row["verdict_id"]), "theo kết quả", "by its verdict")
             yield told.surplus()
+
+
+def _not_judged(
+    dossier: Dossier, submission: asyncpg.Record, row: asyncpg.Record, verdict: asyncpg.Record | None
+) -> Iterator[Difference]:
+    """A report that could not be judged: what is said of it, and that it was judged if it says so."""
+    key = f"{dossier.key}#{submission['version']}"
+    told = Teller("verdict", "validator.not_judged", key, "theo intake.submissions", "by intake.submissions")
+    names = ("submission_id", "obligation", "version")
+    yield from told.values(row, {name: submission[name] for name in names})
+    said = json.loads(row["document"])
+    expected: dict[str, Any] = {name: submission[name] for name in _REPEATED}
+    yield from told.document({name: said.get(name) for name in expected}, expected, "document")
+    yield from told.document({"verdict_id": said.get("verdict_id")}, {"verdict_id": row["verdict_id"]}, "document")
+    if (row["judged_at"] is None) != (verdict is None):
+        by = Teller("verdict", "validator.not_judged", key, "theo validator.verdict", "by validator.verdict")
+        yield by.difference("judged_at", row["judged_at"], None if verdict is None else verdict["decided_at"])
+    if row["report"] is not None and json.loads(row["report"]).get("sha256") != submission["sha256"].hex():
+        yield told.difference("report", "khác / another", "bản đã nhận / the one received")
+    if row["tries"] < (2 if row["judged_at"] is not None else 1):
+        yield told.difference("tries", row["tries"], "≥ 1")
+    if not row["parked_at"] <= row["tried_at"] <= (row["judged_at"] or row["tried_at"]):
+        yield told.difference("tried_at", row["tried_at"], "parked_at ≤ tried_at ≤ judged_at")
 
 
 def _judged_again(
@@ -220,6 +256,16 @@ def _events(
             {"revision": 1, "waived": 0} | body if isinstance(body, dict) else body, expected, "body"
         )
     yield from _earlier(dossier, told_of, reference)
+    for row in dossier.not_judged:
+        event = told_of.pop(str(row["verdict_id"]), None)
+        key = f"{dossier.key}#{row['version']}"
+        told = Teller("event", "validator.outbox_archive", key, "theo validator.not_judged", "by validator.not_judged")
+        if event is not None:
+            yield from envelope(event, NotJudged.TYPE, told)
+            body = json_body(event)
+            yield from told.document(body if isinstance(body, dict) else {}, json.loads(row["document"]), "body")
+        elif reference.archived("validator", row["verdict_id"]):
+            yield told.missing()
     for name, event in told_of.items():
         key = f"{dossier.key} {name or event['event_id']}"
         yield Teller("verdict", "validator.verdict", key, "theo sự kiện đã phát", "by the event published").missing()
@@ -231,6 +277,7 @@ def _earlier(dossier: Dossier, told_of: dict[str, asyncpg.Record], reference: Re
     What rules about other reports said of a report before is no more derived: it hung on what had come by then.
     """
     newest = {row["submission_id"]: row for row in dossier.verdicts}
+    first = {row["submission_id"]: 2 for row in dossier.not_judged}  # that it could not be judged was the first
     numbers: dict[object, list[int]] = {}
     for row in dossier.earlier_verdicts:
         numbers.setdefault(row["submission_id"], []).append(row["revision"])
@@ -249,31 +296,38 @@ def _earlier(dossier: Dossier, told_of: dict[str, asyncpg.Record], reference: Re
                 yield sent.missing()
             continue
         body = json_body(event)
-        first = {"revision": 1, "waived": 0}
-        yield from told.document(first | said, first | body if isinstance(body, dict) else body, "document")
+        known = {"revision": 1, "waived": 0}
+        yield from told.document(known | said, known | body if isinstance(body, dict) else body, "document")
     for submission_id in sorted({*numbers, *newest}, key=str):
         verdict = newest.get(submission_id)
-        wanted = [] if verdict is None else list(range(1, verdict["revision"]))
+        wanted = [] if verdict is None else list(range(first.get(submission_id, 1), verdict["revision"]))
         if numbers.get(submission_id, []) != wanted:
             about = Teller("verdict", "validator.verdict", f"{dossier.key} {submission_id}", *_PUBLISHED)
             yield about.difference("revision", numbers.get(submission_id, []), wanted)
 
 
 def _copies(
-    dossier: Dossier, verdicts: Mapping[object, asyncpg.Record], findings: Mapping[object, list[asyncpg.Record]]
+    dossier: Dossier,
+    verdicts: Mapping[object, asyncpg.Record],
+    findings: Mapping[object, list[asyncpg.Record]],
+    unable: Mapping[object, asyncpg.Record],
 ) -> Iterator[Difference]:
     copies = {row["submission_id"]: row for row in dossier.intake_verdicts}
-    for submission_id in sorted({*copies, *verdicts}):
+    for submission_id in sorted({*copies, *verdicts, *unable}):
         copy, verdict = copies.get(submission_id), verdicts.get(submission_id)
         key = f"{dossier.key} {submission_id}"
         told = Teller("copy", "intake.verdicts", key, "theo validator.verdict", "by validator.verdict")
         if copy is None:
             yield told.missing()
+        elif verdict is None and submission_id in unable:
+            said = json.loads(unable[submission_id]["document"])
+            shown = {"errors": 0, "warnings": 0, "findings_truncated": False, "outcome": "not_judged"} | said
+            yield from told.values(copy, {name: shown[name] for name in _COPIED})
+            yield from told.document(json.loads(copy["findings"]), shown["findings"], "findings")
         elif verdict is None:
             yield told.surplus()
         else:
-            columns = ("verdict_id", "outcome", "decided_at", "errors", "warnings", "findings_truncated", "agency")
-            yield from told.values(copy, {name: verdict[name] for name in columns})
+            yield from told.values(copy, {name: verdict[name] for name in _COPIED})
             said = _plain(findings.get(verdict["verdict_id"], []))
             yield from told.document(json.loads(copy["findings"]), said, "findings")
 

@@ -1,10 +1,10 @@
-"""python -m services.validator serve | migrate | replay | dead-letters | findings | rules | check"""
+"""python -m services.validator serve | migrate | replay | dead-letters | not-judged | findings | rules | check"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.validator import check, commands
+from services.validator import check, commands, rejudging
 from services.validator.main import build
 from services.validator.rules.page import document
 from shared.runtime.arguments import CommandParser
@@ -25,6 +25,10 @@ if __name__ == "__main__":
         "validator",
         build,
         {
+            "not-judged": (
+                "báo cáo chưa kiểm tra được, kiểm tra lại / reports that could not be judged, to judge them again",
+                rejudging.command,
+            ),
             "findings": ("in bảng mã kết quả kiểm tra / print docs/findings.md", findings),
             "rules": ("kiểm tra, chạy thử bộ quy tắc / check and try the rules of a form", commands.rules),
             "check": ("xem thử bản ghi danh mục / look at registry records before they are admitted", check.command),

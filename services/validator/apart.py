@@ -6,16 +6,20 @@ Its CPU is limited by the kernel, so the limit holds whatever the reason, and th
 from __future__ import annotations
 
 import asyncio
+import mmap
 import os
 import signal
 import sys
+import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from services.validator.judge_process import HEADER, Answer, Order
+from services.validator.domain import Overrun
+from services.validator.judge_process import HEADER, PAGE_BYTES, Answer, Order, place_in
+from shared.contract.events import Tier
 from shared.runtime.trouble import InfrastructureTrouble
 from shared.telemetry.logging import get_logger
 
@@ -37,7 +41,11 @@ StoredText = Callable[[str], Awaitable[str]]
 
 
 class Overran(Exception):
-    """The report costs more CPU than it may."""
+    """The report costs more CPU than it may: `where`."""
+
+    def __init__(self, where: Overrun) -> None:
+        super().__init__(where)
+        self.where = where
 
 
 class JudgeProcess:
@@ -47,6 +55,7 @@ class JudgeProcess:
         self._module = module
         self._process: Process | None = None
         self._beginning: asyncio.Task[None] | None = None
+        self._page: mmap.mmap | None = None  # where it says what it judges
         self._known: set[str] = set()  # the keys of those that the process has
         self._lock = asyncio.Lock()
         self._closed = False
@@ -61,17 +70,29 @@ class JudgeProcess:
         if not (self._closed or self.ready) and (self._beginning is None or self._beginning.done()):
             self._beginning = asyncio.create_task(self._begin(), name="judging process")
 
+    @property
+    def place(self) -> Overrun:
+        """What it judges, or judged last. It has judged something."""
+        assert self._page is not None
+        return place_in(self._page)
+
     async def judge(
-        self, name: str, report: bytes, seconds: float, text: StoredText, references: Sequence[str] = ()
+        self,
+        name: str,
+        report: bytes,
+        seconds: float,
+        text: StoredText,
+        references: Sequence[str] = (),
+        tiers: Mapping[Tier, float] | None = None,
     ) -> Answer:
         """Judge the JSON of a submission by the form `name` and reference tables; begins the process if need be.
 
-        Raises Overran where it takes more than `seconds` of CPU, ChildProcessError where the process ended otherwise,
-        InfrastructureTrouble where it cannot begin.
+        Raises Overran where it takes more than `seconds` of CPU, or a tier more than its own of `tiers`,
+        ChildProcessError where the process ended otherwise, InfrastructureTrouble where it cannot begin.
         """
         async with self._lock:
             process = await self._running()
-            order = Order(name, None, report, seconds, references=list(references))
+            order = Order(name, None, report, seconds, references=list(references), tiers=dict(tiers or {}))
             if len(self._known) + len(references) >= _KNOWN:
                 order.forget = True
                 self._known.clear()
@@ -89,7 +110,7 @@ class JudgeProcess:
                 self._process = None
                 code = await process.wait()
                 if code == -signal.SIGPROF:
-                    raise Overran(f"it takes more than {seconds:g} s of CPU") from None
+                    raise Overran(self.place) from None
                 raise ChildProcessError(f"the process that judged a report ended with {code}") from None
             except TimeoutError:
                 await self._end()
@@ -121,15 +142,20 @@ class JudgeProcess:
         self._known.clear()
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         try:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                self._module,
-                stdin=PIPE,
-                stdout=PIPE,
-                stderr=DEVNULL,
-                env=environment | {"PYTHONPATH": str(_ROOT)},
-            )
+            with tempfile.TemporaryFile() as file:
+                file.truncate(PAGE_BYTES)
+                page = mmap.mmap(file.fileno(), PAGE_BYTES)
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-m",
+                    self._module,
+                    str(file.fileno()),
+                    stdin=PIPE,
+                    stdout=PIPE,
+                    stderr=DEVNULL,
+                    env=environment | {"PYTHONPATH": str(_ROOT)},
+                    pass_fds=[file.fileno()],
+                )
         except OSError as error:
             raise InfrastructureTrouble(f"no process to judge large reports can begin: {error!r}") from error
         assert process.stdout is not None
@@ -141,7 +167,7 @@ class JudgeProcess:
             if isinstance(error, Exception):
                 raise InfrastructureTrouble(f"a process to judge large reports did not begin: {error!r}") from error
             raise
-        self._process = process
+        self._process, self._page = process, page
         log.info("Started a process for large reports.", action="judging.process_begun", pid=process.pid)
         return process
 

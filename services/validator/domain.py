@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow, localcontext
 from types import MappingProxyType
-from typing import NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 from uuid import UUID
 
 from services.validator.references import NO_REFERENCES, References
@@ -20,9 +20,9 @@ from services.validator.rules.figures import check
 from services.validator.rules.flaws import Flaw, pointer, render, shown
 from services.validator.rules.forms import CompiledForm, Narrative
 from services.validator.rules.numbers import MAX_DIGITS, is_blank
-from services.validator.rules.packs import Pack
+from services.validator.rules.packs import Enter, Pack
 from services.validator.rules.tables import Tables
-from shared.contract.events import Finding, Severity, VerdictOutcome, WaiverGranted
+from shared.contract.events import Finding, Severity, Tier, VerdictOutcome, WaiverGranted
 from shared.contract.events.verdicts import Waived
 from shared.runtime.english import counted
 
@@ -38,6 +38,37 @@ EXACT = Context(prec=200, Emax=999_999, Emin=-999_999, traps=[InvalidOperation, 
 
 NO_NARRATIVES: Mapping[str, str] = MappingProxyType({})
 NO_TABLES: Tables = MappingProxyType({})
+
+
+class Overrun(NamedTuple):
+    """Where judging a report was stopped, and by which limit: CPU of the tier or of the whole report, or memory."""
+
+    limit: Literal["tier", "report", "memory"]
+    tier: Tier
+    rule: str  # code of the rule, table or narrative; empty: not one alone
+    seconds: float  # of CPU, the limit
+
+    @property
+    def finding(self) -> Finding:
+        """What the agency is told of it. The tier is that which ran over."""
+        tier, tier_en = catalogue.TIER_NAMES[self.tier]
+        limit, limit_en = {
+            "tier": (f"nhóm kiểm tra “{tier}” dùng quá {_seconds(self.seconds, ',')} giây xử lý",
+                     f'the checks of the tier "{tier_en}" took more than {_seconds(self.seconds)} s of processing'),
+            "report": (f"việc kiểm tra dùng quá {_seconds(self.seconds, ',')} giây xử lý",
+                       f"judging took more than {_seconds(self.seconds)} s of processing"),
+            "memory": ("việc kiểm tra cần quá nhiều bộ nhớ", "judging needs too much memory"),
+        }[self.limit]  # fmt: skip
+        of, of_en = (f", mục {self.rule}", f", item {self.rule}") if self.rule else ("", "")
+        words = {
+            "limit": limit, "limit_en": limit_en,
+            "place": f"kiểm tra nhóm “{tier}”{of}", "place_en": f'checking the tier "{tier_en}"{of_en}',
+        }  # fmt: skip
+        return render(Flaw(catalogue.NOT_JUDGED, "", words)).model_copy(update={"tier": self.tier})
+
+
+def _seconds(seconds: float, point: str = ".") -> str:
+    return f"{seconds:g}".replace(".", point)
 
 
 class Section(NamedTuple):
@@ -143,10 +174,12 @@ def judge(
     nil: bool,
     period: str = "",
     references: References = NO_REFERENCES,
+    enter: Enter | None = None,
 ) -> Judgement:
     """Judge the content of one submission by its form. `period`: for rules that are of some periods only.
 
-    `references`: the tables that its rules look up.
+    `references`: the tables that its rules look up. `enter` is told what is judged next: the tier, and the code of the
+    rule, table or narrative (empty: several).
 
     A NIL report owes nothing where the form allows NIL. Where it does not, the report still owes everything, but the
     one finding that says so is enough. Content beside NIL is checked as far as it goes.
@@ -155,6 +188,8 @@ def judge(
     values: dict[str, Decimal] = {}
     absent = 0
     sections: list[Section] = []
+    if enter is not None:
+        enter("validity", "")
     with localcontext(EXACT):
         for code, well_written, minimum, maximum, figure in form.steps:
             text = figures.get(code)
@@ -169,12 +204,16 @@ def judge(
                 values[code] = read
             if figure.required and (read is None or any(flaw.is_error for flaw in flaws[before:])):
                 absent += 1
+        if enter is not None:
+            enter("consistency", "")
         sums.check(form, figures, values, flaws)
     for text_figure in form.texts:
         usable = texts.check(text_figure, figures.get(text_figure.code), flaws, demanded=not nil)
         absent += text_figure.required and not usable
     for narrative in form.narratives:
         given = given_narratives.get(narrative.code)
+        if enter is not None:
+            enter("narrative", narrative.code)
         content = narratives.trimmed(given) if given else ""
         if content:
             before = len(flaws)
@@ -194,13 +233,17 @@ def judge(
     if form.tables:
         with localcontext(EXACT):
             for table in form.tables:
+                if enter is not None:
+                    enter("validity", table.code)
                 usable = tables.check(table, given_tables.get(table.code), flaws, demanded=not nil)
                 absent += table.required and not usable
+    if enter is not None:
+        enter("structure", "")
     _check_codes(form, figures, given_narratives, given_tables, flaws)
     if form.pack is not None and not nil:
         form.pack.check(
             values, figures, given_tables, flaws, period=period, narratives=given_narratives,
-            references=references.tables,
+            references=references.tables, enter=enter,
         )  # fmt: skip
     if nil or not (values or form.required_items):
         _check_nil(form, figures, given_narratives, given_tables, nil, flaws)

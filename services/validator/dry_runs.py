@@ -92,7 +92,7 @@ class DryRuns:
                 tried = await self._judging.try_one(event, self._database.read_transaction)
         except (TimeoutError, ChildProcessError, InfrastructureTrouble):
             raise unavailable(2) from None
-        if event.id not in tried.prepared.values:
+        if not isinstance(tried.prepared.values.get(event.id), Judgement):
             raise Problem.of(NOT_JUDGED)
         batch = Batch((event,), prepared=tried.prepared.values)
         async with self._database.read_transaction() as snapshot:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
-from services.validator import again, likeness, metrics, store
+from services.validator import again, likeness, metrics, not_judged, store
 from services.validator.domain import (
     Earlier,
     Judgement,
@@ -123,12 +123,14 @@ async def keep_withdrawals(batch: Batch[StepTaken], tx: Transaction) -> None:
     )
 
 
-async def record(batch: Batch[SubmissionReceived], tx: Transaction, *, clock: Clock) -> None:
+async def record(batch: Batch[SubmissionReceived], tx: Transaction, *, clock: Clock, revision: int = 1) -> None:
     """Record a verdict on each submission that was judged before the transaction opened.
 
-    A submission that was not judged is deferred until its regime version arrives.
+    One that could not be judged is kept to be judged again (not_judged.py). A submission that is in neither is deferred
+    until its regime version arrives. `revision`: of the verdicts.
     """
     decided_at = clock.now()
+    await not_judged.keep(batch, tx, decided_at)
     verdicts: list[VerdictReached] = []
     any_nonzero: list[bool | None] = []
     figures: list[Mapping[str, str] | None] = []
@@ -136,6 +138,8 @@ async def record(batch: Batch[SubmissionReceived], tx: Transaction, *, clock: Cl
     judgements = await with_earlier(batch, tx)
     for event in batch:
         judgement = judgements.get(event.id)
+        if event.id in batch.prepared and judgement is None:
+            continue
         if judgement is None:
             batch.defer(event, form_name(event.body))
             metrics.DEFERRED_TOTAL.inc()
@@ -154,7 +158,7 @@ async def record(batch: Batch[SubmissionReceived], tx: Transaction, *, clock: Cl
                 regime_version=body.regime_version,
                 period=body.period,
                 version=body.version,
-                revision=1,
+                revision=revision,
                 officer_id=body.officer_id,
                 received_at=body.received_at,
                 decided_at=decided_at,
@@ -186,7 +190,9 @@ async def record(batch: Batch[SubmissionReceived], tx: Transaction, *, clock: Cl
 
 async def with_earlier(batch: Batch[SubmissionReceived], tx: Transaction) -> dict[UUID, Judgement]:
     """The batch's judgements with what is to be said beside the agency's accepted reports of earlier periods."""
-    judged: dict[UUID, Judgement] = dict(batch.prepared)
+    judged: dict[UUID, Judgement] = {
+        event_id: judgement for event_id, judgement in batch.prepared.items() if isinstance(judgement, Judgement)
+    }
     if not any(judgement.is_compared for judgement in judged.values()):
         return judged
     withdrawn = await store.withdrawals(tx, [event.body.submission_id for event in batch])

@@ -2,27 +2,28 @@
 
 Small reports are judged here, in slices of a few milliseconds. What may be long, by its size or because its form has
 been slow, is judged in a process beside. What does not fit into the batch's budget is left to be judged alone, after
-its neighbours; what overruns its own budget there is refused: it becomes a dead letter, and nothing else waits for it.
+its neighbours; what overruns its own budget there, or a tier's, is tried once more, and then could not be judged.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 from uuid import UUID
 
 from services.validator import domain, metrics, store
 from services.validator.apart import JUDGE, JudgeProcess, Overran
+from services.validator.domain import Judgement, Overrun
 from services.validator.form_cache import FormCache, form_name
 from services.validator.reference_cache import ReferenceCache
 from services.validator.references import NO_REFERENCES, References, day_of
 from services.validator.rules.forms import CompiledForm, FormError
 from shared.consuming.batch import Event
 from shared.consuming.preparing import Prepared, Refusal, Snapshots
-from shared.contract.events import SubmissionReceived
+from shared.contract.events import SubmissionReceived, Tier
 from shared.contract.reporting_window import local_day
 from shared.runtime.clock import monotonic_seconds
 from shared.runtime.cpu import work_seconds
@@ -45,7 +46,8 @@ _LEAST_SECONDS = 0.05
 class Budget:
     """CPU seconds, but for `batch_wait_seconds`: so long by the clock a batch waits for the process beside at most.
 
-    A report of `inline_bytes` costs milliseconds, whatever is in it.
+    A report of `inline_bytes` costs milliseconds, whatever is in it. `tier_seconds`: of a report's, what the rules of a
+    tier may take; one that is not named may take all.
     """
 
     report_seconds: float = 2.0
@@ -54,6 +56,7 @@ class Budget:
     inline_bytes: int = 16 * 1024
     slice_seconds: float = 0.01
     slow_seconds: float = 0.1
+    tier_seconds: Mapping[Tier, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,10 @@ class Tried:
 
 
 class Judging:
-    """Judges submissions for `handlers.record`: `batch.prepared` holds the judgements of known forms."""
+    """Judges submissions for `handlers.record`: `batch.prepared` holds what became of those of known forms.
+
+    That is a Judgement, or of one that could not be judged the Overrun.
+    """
 
     def __init__(self, forms: FormCache, budget: Budget | None = None, *, module: str = JUDGE) -> None:
         self._forms = forms
@@ -98,16 +104,16 @@ class Judging:
         Raises what keeps the process beside from judging, where it is needed.
         """
         apart = _size(event) > self._budget.inline_bytes
-        prepared, spent = await self._prepared([event], snapshots, apart=apart)
+        prepared, spent = await self._prepared([event], snapshots, apart=apart, tries=1)
         if event.id in prepared.alone:
             apart = True
-            prepared, spent = await self._prepared([event], snapshots, apart=True)
+            prepared, spent = await self._prepared([event], snapshots, apart=True, tries=1)
         return Tried(prepared, spent, apart)
 
     async def _prepared(
-        self, events: Sequence[Event[SubmissionReceived]], snapshots: Snapshots, *, apart: bool
+        self, events: Sequence[Event[SubmissionReceived]], snapshots: Snapshots, *, apart: bool, tries: int = 2
     ) -> tuple[Prepared, float]:
-        """What was judged, and the CPU seconds it took."""
+        """What was judged, and the CPU seconds it took. `tries`: of a report that is judged alone."""
         in_place = await self._forms.governing(snapshots, (event.body for event in events))
         governing = {event.id: one for event in events if (one := in_place.get(form_name(event.body))) is not None}
         names = {event_id: one.key for event_id, one in governing.items()}
@@ -126,15 +132,18 @@ class Judging:
                 prepared,
                 spent,
                 None if apart else wait_until,
+                tries if apart else 1,
             )
         for event in events:
-            if event.id in prepared.values and (waivers := governing[event.id].waivers):
+            judgement = prepared.values.get(event.id)
+            if isinstance(judgement, Judgement) and (waivers := governing[event.id].waivers):
                 found = domain.in_force(waivers, event.body.agency, local_day(event.body.received_at))
-                prepared.values[event.id] = domain.under_waivers(prepared.values[event.id], found)
+                prepared.values[event.id] = domain.under_waivers(judgement, found)
         for event_id, judgement in prepared.values.items():
             form = forms.get(names[event_id])
             if (
-                isinstance(form, CompiledForm)
+                isinstance(judgement, Judgement)
+                and isinstance(form, CompiledForm)
                 and form.pack is not None
                 and (form.pack.looks_back or form.pack.looks_up)
             ):
@@ -232,8 +241,12 @@ class Judging:
         prepared: Prepared,
         spent: float,
         wait_until: float | None,
+        tries: int,
     ) -> float:
-        """Judge one report in the process beside; returns the CPU it took. Without `wait_until` it is judged alone."""
+        """Judge one report in the process beside; returns the CPU it took. Without `wait_until` it is judged alone.
+
+        What runs over is tried `tries` times: a process that begins anew has nothing left of what came before.
+        """
         apart = wait_until is None
         process = self._beside_alone if apart else self._beside
         seconds = self._budget.report_seconds
@@ -255,19 +268,21 @@ class Judging:
         report = event.record.value if event.record.value is not None else event.body.encode()
         try:
             async with asyncio.timeout(wait_seconds):
-                answer = await process.judge(name, report, seconds, form, references.keys)
+                answer = await process.judge(name, report, seconds, form, references.keys, self._budget.tier_seconds)
         except TimeoutError:  # the machine is busy: that is no fault of the report
             if apart:
                 raise
             self._leave(event, prepared)
             return 0
         except Overran as over:
-            if apart:
-                metrics.JUDGED_APART_TOTAL.labels("over_budget").inc()
-                why = f"judging this report was ended: {over}; see docs/batches.md"
-                prepared.refused[event.id] = Refusal("OverBudget", why)
-            else:
+            if not apart:
                 self._leave(event, prepared)
+            elif tries > 1:
+                return seconds + await self._judge_beside(
+                    event, name, references, snapshots, prepared, spent, None, tries - 1
+                )
+            else:
+                self._give_up(event, prepared, over.where)
             return seconds
         except (ChildProcessError, InfrastructureTrouble):
             metrics.JUDGED_APART_TOTAL.labels("failed").inc()
@@ -280,12 +295,24 @@ class Judging:
         if not answer.error_class:
             metrics.JUDGED_APART_TOTAL.labels("judged").inc()
             prepared.values[event.id] = answer.judgement()
-        elif answer.error_class == "MemoryError" and not apart:
-            self._leave(event, prepared)
+        elif answer.error_class == "MemoryError":
+            if apart:
+                self._give_up(event, prepared, process.place._replace(limit="memory"))
+            else:
+                self._leave(event, prepared)
         else:
             metrics.JUDGED_APART_TOTAL.labels("failed").inc()
             prepared.refused[event.id] = Refusal(answer.error_class, answer.error)
         return answer.seconds
+
+    def _give_up(self, event: Event[Any], prepared: Prepared, where: Overrun) -> None:
+        metrics.JUDGED_APART_TOTAL.labels("over_budget").inc()
+        prepared.values[event.id] = where
+        with about_event(event.id, event.key, event.traceparent):
+            log.warning(
+                "A report could not be judged.", action="judging.over_budget", limit=where.limit, tier=where.tier,
+                rule=where.rule, bytes=_size(event),
+            )  # fmt: skip
 
     def _leave(self, event: Event[Any], prepared: Prepared) -> None:
         metrics.JUDGED_APART_TOTAL.labels("later").inc()

@@ -26,6 +26,15 @@ from shared.web.authentication import Operators
 from shared.web.exports import backbone_exports, mount_exports
 
 
+def budget_of(settings: ValidatorSettings) -> Budget:
+    """What judging may cost."""
+    return Budget(
+        report_seconds=settings.report_cpu_seconds,
+        batch_seconds=settings.batch_cpu_seconds,
+        tier_seconds=settings.tier_cpu_seconds,
+    )
+
+
 def build(
     *,
     settings: ValidatorSettings | None = None,
@@ -41,7 +50,7 @@ def build(
     database = Database(
         settings.database_url, pool_size=settings.database_pool_size, application_name="thongsuot-validator"
     )
-    budget = Budget(report_seconds=settings.report_cpu_seconds, batch_seconds=settings.batch_cpu_seconds)
+    budget = budget_of(settings)
     forms = FormCache(settings.cached_forms)
     judging, trying = Judging(forms, budget), Judging(forms, budget)
     again = JudgingAgain(database, forms, business)

@@ -54,7 +54,8 @@ DRY_RUNS_TOTAL = declare_counter(
 )
 VALIDATION_AGE_SECONDS = declare_gauge(
     "thongsuot_validator_validation_age_seconds",
-    "Time since the oldest submission without a verdict was deferred, or parked as a dead letter; 0 if none.",
+    "Time since the oldest submission without a verdict was deferred, could not be judged, or became a dead letter; 0: "
+    "none.",
     unit="seconds",
 )
 JUDGED_AGAIN_TOTAL = declare_counter(
@@ -64,6 +65,11 @@ JUDGED_AGAIN_TOTAL = declare_counter(
     unit="verdicts",
     labels=["result"],
     values={"result": ("changed", "same", "failed")},
+)
+NOT_JUDGED_TOTAL = declare_counter(
+    "thongsuot_validator_not_judged_total",
+    "Reports that could not be judged: they ran over a limit of CPU or memory, alone and twice.",
+    unit="submissions",
 )
 FORMS_CACHED = declare_gauge(
     "thongsuot_validator_forms_cached", "Compiled forms in memory, one per regime version.", unit="forms"

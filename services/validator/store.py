@@ -24,6 +24,7 @@ from shared.contract.events import (
     Finding,
     Form,
     Frequency,
+    NotJudged,
     ReferenceTablePublished,
     RegimePublished,
     VerdictReached,
@@ -201,12 +202,15 @@ _FINDING_ROW = {"verdict_id": "uuid", "position": "int", **dict.fromkeys(FINDING
 # What is accepted takes the place of older versions among those that look at others, and whoever looks at it is queued,
 # in the order of ids, so that two batches do not wait for each other. A row that is queued already is noted anew: what
 # it waits for is what runs now.
-# Another event about a submission that has its verdict changes nothing. Another submission under a version that has
-# its verdict is a fault of that event and raises.
+# Another event about a submission that has its verdict, or could not be judged, changes nothing. Another submission
+# under a version that has its verdict is a fault of that event and raises.
 _INSERT_VERDICTS = text(f"""
     WITH inserted AS (
         INSERT INTO verdict ({bulk.names(_STORED)}) SELECT {bulk.names(_STORED)}
-          FROM {bulk.unnest(_STORED, place="place")} ORDER BY place
+          FROM {bulk.unnest(_STORED, place="place")}
+         WHERE NOT EXISTS (SELECT FROM not_judged AS kept
+                            WHERE kept.submission_id = row.submission_id AND kept.judged_at IS NULL)
+         ORDER BY place
         ON CONFLICT (submission_id) DO NOTHING RETURNING verdict_id, obligation, outcome
     ), accepted AS (
         SELECT DISTINCT obligation FROM inserted WHERE outcome = 'accepted'
@@ -220,6 +224,28 @@ _INSERT_VERDICTS = text(f"""
     )
     SELECT verdict_id FROM inserted
 """)  # noqa: S608 - constant names
+
+_NOT_JUDGED_ROW = {"submission_id": "uuid", "obligation": "text", "version": "int", "verdict_id": "uuid",
+                   "document": "jsonb", "report": "bytea"}  # fmt: skip
+_INSERT_NOT_JUDGED = text(f"""
+    INSERT INTO not_judged ({bulk.names(_NOT_JUDGED_ROW)}) SELECT {bulk.names(_NOT_JUDGED_ROW)}
+      FROM {bulk.unnest(_NOT_JUDGED_ROW)}
+     WHERE NOT EXISTS (SELECT FROM verdict WHERE verdict.submission_id = row.submission_id)
+     ORDER BY submission_id ON CONFLICT DO NOTHING RETURNING submission_id
+""")  # noqa: S608 - constant names
+_NOT_JUDGED = text("""
+    SELECT submission_id, obligation, version, document, parked_at, tries, tried_at FROM not_judged
+     WHERE judged_at IS NULL ORDER BY parked_at, submission_id LIMIT :limit
+""")
+_REPORT_NOT_JUDGED = text("SELECT report FROM not_judged WHERE submission_id = :id AND judged_at IS NULL")
+_LOCK_NOT_JUDGED = text("SELECT true FROM not_judged WHERE submission_id = :id AND judged_at IS NULL FOR UPDATE")
+_NOTE_TRY = text(
+    "UPDATE not_judged SET tries = tries + 1, tried_at = clock_timestamp() WHERE submission_id = :id"
+)  # fmt: skip
+_END_NOT_JUDGED = text("""
+    UPDATE not_judged SET tries = tries + 1, tried_at = clock_timestamp(), judged_at = clock_timestamp(), report = NULL
+     WHERE submission_id = :id
+""")
 
 # The newest accepted version that stands, and those that were withdrawn: some reports were received before that.
 _ACCEPTED = """
@@ -497,6 +523,43 @@ async def insert_verdicts(
     rows = await tx.execute(_INSERT_VERDICTS, columns)
     # the driver's UUIDs are a subclass of ours and equal to them
     return {row.verdict_id for row in rows}
+
+
+async def insert_not_judged(
+    tx: Transaction, said: Sequence[NotJudged], reports: Sequence[bytes]
+) -> set[UUID]:  # fmt: skip
+    """Keep what could not be judged, with the submission's event; returns the submissions that are new."""
+    rows = [
+        (one.submission_id, one.obligation, one.version, one.verdict_id, one.encode().decode(), report)
+        for one, report in zip(said, reports, strict=True)
+    ]
+    return {row[0] for row in await tx.execute(_INSERT_NOT_JUDGED, bulk.parameters(_NOT_JUDGED_ROW, rows))}
+
+
+async def not_judged(tx: ReadTransaction, limit: int) -> Sequence[RowMapping]:
+    """What could not be judged and is not judged yet, the oldest first."""
+    return (await tx.execute(_NOT_JUDGED, {"limit": limit})).mappings().all()
+
+
+async def report_not_judged(tx: ReadTransaction, submission_id: UUID) -> bytes | None:
+    """The event of a submission that could not be judged and is not judged yet."""
+    report = (await tx.execute(_REPORT_NOT_JUDGED, {"id": submission_id})).scalar_one_or_none()
+    return None if report is None else bytes(report)
+
+
+async def lock_not_judged(tx: Transaction, submission_id: UUID) -> bool:
+    """Lock it; False if it is judged by now."""
+    return (await tx.execute(_LOCK_NOT_JUDGED, {"id": submission_id})).first() is not None
+
+
+async def note_try(tx: Transaction, submission_id: UUID) -> None:
+    """It was tried again, in vain."""
+    await tx.execute(_NOTE_TRY, {"id": submission_id})
+
+
+async def end_not_judged(tx: Transaction, submission_id: UUID) -> None:
+    """It is judged now, in this transaction."""
+    await tx.execute(_END_NOT_JUDGED, {"id": submission_id})
 
 
 def _json_list(values: Sequence[UUID | str]) -> str:

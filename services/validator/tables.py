@@ -199,6 +199,25 @@ judge_again = Table(
     Column("after_xid", BigInteger),
 )
 
+#: Reports that could not be judged. A verdict that is reached since has the next revision.
+not_judged = Table(
+    "not_judged",
+    metadata,
+    Column("submission_id", Uuid, primary_key=True),
+    Column("obligation", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("verdict_id", Uuid, nullable=False, unique=True),
+    Column("document", JSONB, nullable=False),  # as it was published
+    Column("report", LargeBinary),  # the submission's event, until it is judged
+    Column("parked_at", _moment, nullable=False, server_default=func.clock_timestamp()),  # system time, as those below
+    Column("tries", Integer, nullable=False, server_default=text("1")),
+    Column("tried_at", _moment, nullable=False, server_default=func.clock_timestamp()),
+    Column("judged_at", _moment),
+    CheckConstraint("(judged_at IS NULL) = (report IS NOT NULL)", name="not_judged_keeps_its_report"),
+    Index("not_judged_open", "parked_at", postgresql_where=text("judged_at IS NULL")),
+    Index("not_judged_obligation", "obligation"),
+)
+
 #: Fingerprints of the texts of accepted reports: how much of two texts is the same, nothing of what they say.
 fingerprint = Table(
     "fingerprint",

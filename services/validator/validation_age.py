@@ -1,4 +1,4 @@
-"""How long the oldest submission without a verdict has been here: deferred, or parked because it cannot be judged."""
+"""How long the oldest submission without a verdict has been here: deferred, not to be judged, or a dead letter."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ _OLDEST = text("""
         UNION ALL
         SELECT min(rejected_at) FROM dead_letter
          WHERE consumer = :consumer AND replayed_at IS NULL AND discarded_at IS NULL
+        UNION ALL
+        SELECT min(parked_at) FROM not_judged WHERE judged_at IS NULL
     ) AS waiting
 """)
 

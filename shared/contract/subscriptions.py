@@ -15,6 +15,7 @@ from shared.contract.events import (
     KeyRegistered,
     NoticeRecorded,
     NotificationRecorded,
+    NotJudged,
     ObligationChanged,
     OfficerRegistered,
     PersonRegistered,
@@ -35,7 +36,7 @@ _ACCESS = (KeyRegistered, PersonRegistered)
 
 #: consumer (`<service>.<name>`: its Kafka group, and its name in the inbox) -> the events it applies
 SUBSCRIPTIONS: dict[str, tuple[type[EventModel], ...]] = {
-    "intake.follow": (VerdictReached, ObligationChanged),
+    "intake.follow": (VerdictReached, NotJudged, ObligationChanged),
     # of its own, so that trouble with either keeps nothing of the other from the agencies
     "intake.notices": (NotificationRecorded, NoticeRecorded, WebhookStopped),
     "validator.registry": (RegimePublished, ReferenceTablePublished, WaiverGranted),
@@ -49,7 +50,7 @@ SUBSCRIPTIONS: dict[str, tuple[type[EventModel], ...]] = {
     "scoring.follow": (SubmissionReceived, VerdictReached, StepTaken, IntakeAvailable, IntakeUnavailable),
     "scoring.access": _ACCESS,
     "notifier.registry": (*_REGISTRY, PersonRegistered, WebhookRegistered),
-    "notifier.verdicts": (VerdictReached,),
+    "notifier.verdicts": (VerdictReached, NotJudged),
     "notifier.compliance": (ObligationChanged, CalendarLoaded),
     # receipts for webhooks; decisions for the mail
     "notifier.steps": (StepTaken, SubmissionReceived),
@@ -57,7 +58,7 @@ SUBSCRIPTIONS: dict[str, tuple[type[EventModel], ...]] = {
     # each topic by itself, so that trouble with one keeps nothing of the others from the pages
     "board.registry": (*_REGISTRY, PersonRegistered),
     "board.submissions": (SubmissionReceived, StepTaken),
-    "board.verdicts": (VerdictReached,),
+    "board.verdicts": (VerdictReached, NotJudged),
     "board.compliance": (ObligationChanged,),
     "board.notifications": (NotificationRecorded, NoticeRecorded),
     "board.access": _ACCESS,

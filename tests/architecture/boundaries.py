@@ -70,6 +70,7 @@ OPENERS = {
     "services/notifier/channels/outcome_writer.py": "states of a mail, each committed before the next command of SMTP",
     "services/notifier/channels/dispatcher.py": "the sender's rounds",
     "services/notifier/channels/webhook/dispatcher.py": "the rounds of webhooks",
+    "services/validator/rejudging.py": "an operator's order to judge reports again, one after the other",
     "services/board/accounts/signing_in.py": "sign-ins, whose failures are kept whatever the page does",
     "services/scoring/loading.py": "calendars and policies of the files, loaded at start and by command",
 }

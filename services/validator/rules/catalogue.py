@@ -11,6 +11,16 @@ from typing import get_args
 from shared.contract.events import Severity, Tier
 from shared.contract.events.verdicts import Weight
 
+#: what people call the tiers: Vietnamese, English
+TIER_NAMES: dict[Tier, tuple[str, str]] = {
+    "structure": ("Cấu trúc", "structure"),
+    "completeness": ("Đầy đủ", "completeness"),
+    "validity": ("Hợp lệ", "validity"),
+    "consistency": ("Nhất quán", "consistency"),
+    "history": ("So với kỳ trước", "history"),
+    "narrative": ("Thuyết minh", "narrative"),
+    "cross_report": ("Liên báo cáo", "cross-report"),
+}
 TIER_RANK = {tier: rank for rank, tier in enumerate(get_args(Tier))}
 
 
@@ -615,6 +625,20 @@ NO_KEY_FIGURE = Rule(
     chosen=True,
 )
 
+NOT_JUDGED = Rule(
+    "X01",
+    "structure",
+    "warning",
+    "Hệ thống chưa kiểm tra được báo cáo",
+    "The system could not judge the report",
+    "Hệ thống chưa kiểm tra được báo cáo: {limit} khi đang {place}.",
+    "The system could not judge the report: {limit_en} while {place_en}.",
+    "Cơ quan chưa phải làm gì: báo cáo tính theo lúc nhận, không bị tính là chậm hay thiếu vì việc này. Người vận hành "
+    "sẽ cho kiểm tra lại; cơ quan có thể gửi phiên bản mới nếu muốn.",
+    "Nothing is asked of the agency: the report counts by its receipt, and as neither late nor incomplete for this. "
+    "The operators will have it judged again; a new version may be sent if the agency wishes.",
+)
+
 RULES: dict[str, Rule] = {
     rule.code: rule
     for rule in (
@@ -665,5 +689,6 @@ RULES: dict[str, Rule] = {
         LIKE_LAST,
         LIKE_ANOTHER,
         NO_KEY_FIGURE,
+        NOT_JUDGED,
     )
 }

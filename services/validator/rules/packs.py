@@ -34,7 +34,7 @@ from services.validator.formula.values import minus
 from services.validator.rules.catalogue import RULES_NOT_CHECKED, Rule
 from services.validator.rules.flaws import Flaw, shown
 from services.validator.rules.numbers import is_blank, plainly
-from shared.contract.events import Form, RuleTest
+from shared.contract.events import Form, RuleTest, Tier
 from shared.contract.events.registry import ColumnType
 from shared.contract.period import PeriodError, first_day
 from shared.contract.period import parse as parse_period
@@ -52,6 +52,8 @@ _NO_REPORTS: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 _NO_REFERENCES: Mapping[str, Reference] = MappingProxyType({})
 
 Evaluate = Callable[[Context], Value]
+#: is told what is judged next: the tier, and the code of the rule
+Enter = Callable[[Tier, str], None]
 Row = Mapping[str, str | None]
 Cells = dict[str, Value | None]
 
@@ -136,16 +138,17 @@ class Pack:
         period: str = "",
         narratives: Mapping[str, str] = _NO_TEXTS,
         references: Mapping[str, Reference] = _NO_REFERENCES,
+        enter: Enter | None = None,
     ) -> None:
         """Add a flaw for each rule that does not hold. `values`: the figures that could be read.
 
-        `references`: the reference tables in force, by their code.
+        `references`: the reference tables in force, by their code. `enter` is told of each rule before it is asked.
         """
         if self.now:
             known = self._known(values, figures, narratives)
             cells = self._cells(tables) if self._of_tables else {}
             context = Context(figures=known, tables=cells, lookup=references.get)
-            self._ask(self.now, context, self._unread(values, figures), flaws, period)
+            self._ask(self.now, context, self._unread(values, figures), flaws, period, enter)
 
     def look_back(
         self,
@@ -218,6 +221,7 @@ class Pack:
         unread: frozenset[str],
         flaws: list[Flaw],
         period: str,
+        enter: Enter | None = None,
     ) -> None:
         day = _first_day(period) if self._dated else None
         unanswered: dict[CannotEvaluate, list[str]] = {}
@@ -226,6 +230,8 @@ class Pack:
                 continue
             if unread and not unread.isdisjoint(rule.figures):
                 continue
+            if enter is not None:
+                enter(rule.rule.tier, rule.rule.code)
             answer = _of_rows(rule, context, flaws) if rule.table else _of_report(rule, context, flaws)
             # what only informs has nothing to tell where it cannot be evaluated, as before the other report has come
             if answer is not None and not rule.informs:

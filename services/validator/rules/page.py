@@ -4,19 +4,11 @@ from __future__ import annotations
 
 from typing import get_args
 
-from services.validator.rules.catalogue import RULES, Rule
+from services.validator.rules.catalogue import RULES, TIER_NAMES, Rule
 from shared.contract.events import Severity, Tier
 from shared.contract.events.verdicts import WAIVABLE
 
-_TIERS: dict[Tier, str] = {
-    "structure": "Cấu trúc / structure",
-    "completeness": "Đầy đủ / completeness",
-    "validity": "Hợp lệ / validity",
-    "consistency": "Nhất quán / consistency",
-    "history": "So với kỳ trước / history",
-    "narrative": "Thuyết minh / narrative",
-    "cross_report": "Liên báo cáo / cross-report",
-}
+_TIERS: dict[Tier, str] = {tier: f"{name} / {name_en}" for tier, (name, name_en) in TIER_NAMES.items()}
 _SEVERITIES: dict[Severity, str] = {"error": "lỗi / error", "warning": "cảnh báo / warning"}
 
 _HEAD = """# Mã kết quả kiểm tra – finding codes
@@ -42,6 +34,8 @@ The same list as JSON: `GET /v1/findings` of the validator. This page: `python -
 - Narratives are measured in characters after NFC normalisation and trimming; characters that nobody sees do not count
   towards the least length. A run of more than 30 combining marks is parted by U+034F first (stream-safe text,
   UAX #15): no text costs more than its length.
+- `X01` says that the system could not judge the report at all ([why](batches.md)). It stands alone, under the tier that
+  ran over, and counts against nobody.
 - Rules of a form have codes of their own (`KT-01`), beside those listed here; [rules](rules.md) says how they are
   written. `legal_basis` says what a rule rests on.
 - \\* **Nội dung cho có / filler**: a stock phrase (“đang cập nhật”, “không có gì”, `n/a`, `test`, in any case, accents

@@ -73,7 +73,7 @@ from shared.contract.events.submissions import (
     UnavailableCause,
     obligation_key,
 )
-from shared.contract.events.verdicts import Finding, Severity, Tier, VerdictOutcome, VerdictReached
+from shared.contract.events.verdicts import Finding, NotJudged, Severity, Tier, VerdictOutcome, VerdictReached
 
 #: every event model, by its CloudEvents type
 MODELS: dict[str, type[EventModel]] = {
@@ -95,6 +95,7 @@ MODELS: dict[str, type[EventModel]] = {
         IntakeAvailable,
         IntakeUnavailable,
         VerdictReached,
+        NotJudged,
         ObligationChanged,
         CalendarLoaded,
         NotificationRecorded,
@@ -134,6 +135,7 @@ __all__ = [
     "Model",
     "Moment",
     "NarrativeField",
+    "NotJudged",
     "NoticeRecorded",
     "NotificationKind",
     "NotificationOutcome",

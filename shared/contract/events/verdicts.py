@@ -92,3 +92,38 @@ class VerdictReached(EventModel):
     @property
     def key(self) -> str:
         return self.obligation
+
+
+class NotJudged(EventModel):
+    """What validation says of a submission that it could not judge (chưa kiểm tra được): it ran over a limit of ours.
+
+    It counts against nobody: to scoring the submission awaits its verdict. It stands until an operator has the
+    submission judged again; that verdict has the next revision. `findings` says once which tier ran over, of which
+    rule. Its outcome is no third one of VerdictReached: whoever reads that one knows of two.
+    """
+
+    TYPE: ClassVar[str] = "vn.thongsuot.verdict.not_judged.v1"
+    TOPIC: ClassVar[str] = VERDICTS
+
+    verdict_id: UUID
+    submission_id: UUID
+    obligation: str
+    agency: str
+    regime: str
+    regime_version: int
+    period: str
+    version: int  # the submission's version within its obligation
+    revision: int = 1
+    officer_id: str
+    received_at: Moment
+    decided_at: Moment
+    nil: bool = False
+    outcome: Literal["not_judged"] = "not_judged"
+    errors: int = 0
+    warnings: int = 0
+    findings: tuple[Finding, ...] = ()
+    findings_truncated: bool = False
+
+    @property
+    def key(self) -> str:
+        return self.obligation

@@ -127,6 +127,7 @@ EMPTY: dict[str, str] = {
     "validator.looking": "holds reports whose rules look at others; no form of the world does",
     "validator.looked_at": "as looking",
     "validator.judge_again": "empty once all are judged again",
+    "validator.not_judged": "holds reports that ran over a limit (unit tests); none of the world does",
     "scoring.setbacks": "empty while every sweep works",
     "intake.heartbeat": "kept only where business time is the system's (unit tests)",
     "scoring.intake_availability": "kept only where business time is the system's (unit tests)",

@@ -186,7 +186,7 @@ class Rig:
 
     async def published(self) -> list[VerdictReached]:
         """The verdicts in the outbox, in order."""
-        rows = await self.rows("SELECT topic, key, body FROM outbox WHERE type LIKE '%verdict%' ORDER BY id")
+        rows = await self.rows("SELECT topic, key, body FROM outbox WHERE type LIKE '%verdict.reached%' ORDER BY id")
         verdicts = [VerdictReached.model_validate_json(row["body"]) for row in rows]
         assert [(row["topic"], row["key"]) for row in rows] == [("verdicts", verdict.key) for verdict in verdicts]
         assert all("null" not in json.loads(row["body"]) for row in rows)
@@ -195,7 +195,7 @@ class Rig:
     async def published_or_sent(self) -> list[VerdictReached]:
         """The verdicts in the outbox and its archive."""
         rows = await self.rows(
-            "SELECT body FROM outbox WHERE type LIKE '%verdict%'"
-            " UNION ALL SELECT body FROM outbox_archive WHERE type LIKE '%verdict%'"
+            "SELECT body FROM outbox WHERE type LIKE '%verdict.reached%'"
+            " UNION ALL SELECT body FROM outbox_archive WHERE type LIKE '%verdict.reached%'"
         )
         return [VerdictReached.model_validate_json(row["body"]) for row in rows]

@@ -6,7 +6,7 @@ import asyncio
 import unicodedata
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 import httpx
@@ -113,6 +113,8 @@ async def watched(url: str, kafka: KafkaSettings) -> AsyncIterator[Watch]:
 
     async def note_verdicts() -> None:
         async for record in consumer:
+            if ("ce_type", VerdictReached.TYPE.encode()) not in record.headers:
+                continue  # of one that could not be judged
             verdict = VerdictReached.model_validate_json(record.value)
             watch.came.setdefault(verdict.submission_id, monotonic_seconds() - watch.began)
 
@@ -201,11 +203,13 @@ async def test_control_without_the_protections_neighbours_wait_for_all_of_it(
     assert slowest > watch.neighbour_seconds or watch.longest_seconds > watch.loop_seconds
 
 
-async def test_a_report_over_its_budget_ends_as_a_dead_letter_and_neighbours_do_not_wait(
+async def test_a_report_over_its_budget_could_not_be_judged_and_neighbours_do_not_wait(
     rig: Rig, validator_url: str, kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the reason: here a single call into C that would hold every thread of the process for seconds."""
-    monkeypatch.setattr(main, "Judging", lambda forms, budget: Judging(forms, budget, module=SLOW_JUDGE))
+    monkeypatch.setattr(
+        main, "Judging", lambda forms, budget: Judging(forms, replace(budget, report_seconds=0.5), module=SLOW_JUDGE)
+    )
     await rig.keep(regime(form=FORM))
     attack = [hostile(n) for n in range(2)]
     later = submission(attack[0].agency, version=2, figures={"A": "1"})  # waits behind the first version
@@ -215,16 +219,19 @@ async def test_a_report_over_its_budget_ends_as_a_dead_letter_and_neighbours_do_
         await watch.until(around, seconds=60)
         await watch.until([later], seconds=90)  # judged once the version before it is given up
 
-        async def all_buried() -> bool:
-            return await rig.rows("SELECT count(*) AS letters FROM dead_letter") == [{"letters": len(attack)}]
+        async def all_given_up() -> bool:
+            return await rig.rows("SELECT count(*) AS kept FROM not_judged") == [{"kept": len(attack)}]
 
-        await eventually(all_buried, "all are given up", seconds=60)
-    letters = await rig.rows("SELECT error_class, error_text, value FROM dead_letter")
+        await eventually(all_given_up, "all are given up", seconds=60)
+    kept = await rig.rows("SELECT document, report FROM not_judged")
     assert max(watch.came[body.submission_id] for body in around) < watch.neighbour_seconds
     assert watch.longest_seconds < watch.loop_seconds
-    assert [letter["error_class"] for letter in letters] == ["OverBudget"] * len(attack)
-    assert {letter["value"] for letter in letters} == {body.encode() for body in attack}
-    assert "2 s of CPU" in str(letters[0]["error_text"])
+    assert {row["report"] for row in kept} == {body.encode() for body in attack}
+    (finding,) = kept[0]["document"]["findings"]
+    assert (finding["code"], finding["tier"], finding["weight"]) == ("X01", "narrative", "info")
+    assert "0.5 s" in finding["message_en"]
+    assert "item N0" in finding["message_en"]
+    assert await rig.rows("SELECT count(*) AS letters FROM dead_letter") == [{"letters": 0}]
     assert await rig.rows("SELECT count(*) AS n FROM deferred_events") == [{"n": 0}]
 
 

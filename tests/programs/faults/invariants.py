@@ -17,6 +17,7 @@ from tests.programs.faults.people import REQUIRED_ITEMS, Deserved, deserved
 from tests.programs.faults.stores import (
     CHANGED,
     FOLLOWS,
+    NOT_JUDGED,
     REACHED,
     RECEIVED,
     Applied,
@@ -78,7 +79,7 @@ def i2(ledger: Ledger, stores: Stores) -> list[str]:
     for row in stores.submissions:
         if judged[row.submission_id] != 1:
             found.append(f"submission {row.submission_id} has {judged[row.submission_id]} verdicts")
-    reached = Counter(told.submission_id for told in stores.told if told.type == REACHED)
+    reached = Counter(told.submission_id for told in stores.told if told.type in (REACHED, NOT_JUDGED))
     for verdict in stores.verdicts:
         if reached[verdict.submission_id] != verdict.revision:
             told_of = f"{reached[verdict.submission_id]} events of {verdict.revision}"

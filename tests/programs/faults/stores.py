@@ -33,7 +33,7 @@ _ACCESS = ("registry.key", "registry.person")
 FOLLOWS: dict[str, frozenset[str]] = {
     consumer: frozenset(_KIND.format(name) for name in names)
     for consumer, names in {
-        "intake.follow": ("verdict.reached", "obligation.changed"),
+        "intake.follow": ("verdict.reached", "verdict.not_judged", "obligation.changed"),
         "intake.notices": ("notification.recorded", "notification.webhook"),
         "validator.registry": ("registry.regime", "registry.reference", "registry.waiver"),
         "validator.agencies": ("registry.agency",),
@@ -43,14 +43,14 @@ FOLLOWS: dict[str, frozenset[str]] = {
         "scoring.follow": ("submission.received", "verdict.reached", "intake.available", "intake.unavailable"),
         "notifier.registry": (*_REGISTRY, "registry.person", "registry.webhook"),
         "notifier.steps": ("submission.step", "submission.received"),
-        "notifier.verdicts": ("verdict.reached",),
+        "notifier.verdicts": ("verdict.reached", "verdict.not_judged"),
         "notifier.compliance": ("obligation.changed", "calendar.loaded"),
         "validator.access": _ACCESS,
         "scoring.access": _ACCESS,
         "notifier.access": _ACCESS,
         "board.registry": (*_REGISTRY, "registry.person"),
         "board.submissions": ("submission.received", "submission.step"),
-        "board.verdicts": ("verdict.reached",),
+        "board.verdicts": ("verdict.reached", "verdict.not_judged"),
         "board.compliance": ("obligation.changed",),
         "board.notifications": ("notification.recorded",),
         "board.access": _ACCESS,
@@ -81,6 +81,7 @@ READS: dict[str, tuple[str, ...]] = {
     "board.access": ("registry",),
 }
 RECEIVED, REACHED = _KIND.format("submission.received"), _KIND.format("verdict.reached")
+NOT_JUDGED = _KIND.format("verdict.not_judged")
 CHANGED = _KIND.format("obligation.changed")
 
 

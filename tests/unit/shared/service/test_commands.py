@@ -98,7 +98,11 @@ OWN: dict[str, dict[str, list[list[str]]]] = {
         "accounts": [["list"], ["invite", "TT-H99"], ["close", "TT-H99", "--why", "x"]],
         "rebuild": [["--yes"]],
     },
-    "validator": {"findings": [[]], "rules": [["check", "{regime}"], ["coverage", "{regime}"]]},
+    "validator": {
+        "not-judged": [["list"], ["judge", "--all"]],
+        "findings": [[]],
+        "rules": [["check", "{regime}"], ["coverage", "{regime}"]],
+    },
 }
 #: no database is asked, so none is missed
 WITHOUT_DATABASE = {"calendar-draft", "findings", "mail", "policy-check", "rules"}
