@@ -8,11 +8,11 @@ from services.intake.submissions import handlers as submissions
 from services.intake.webhooks import following as webhooks
 from shared.consuming.applying import Inbound
 from shared.consuming.batch import Batch
-from shared.contract.events import ComplianceEvent, RecordedEvent, VerdictReached, WebhookStopped
+from shared.contract.events import ComplianceEvent, NotJudged, RecordedEvent, VerdictReached, WebhookStopped
 from shared.postgres.database import Transaction
 
 
-async def apply(batch: Batch[VerdictReached | ComplianceEvent], tx: Transaction) -> None:
+async def apply(batch: Batch[VerdictReached | NotJudged | ComplianceEvent], tx: Transaction) -> None:
     await submissions.apply_verdicts(batch, tx)
     await lifecycle.follow_verdicts(batch, tx)
     await obligations.apply_compliance(batch, tx)

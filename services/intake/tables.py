@@ -266,7 +266,7 @@ verdicts = Table(
     Column("was_accepted", Boolean, nullable=False, server_default=text("false")),  # by an earlier verdict
     Index("verdicts_updated", "agency", "updated_at", "submission_id"),
     Index("verdicts_changed", "updated_at", "submission_id"),
-    CheckConstraint("outcome IN ('accepted', 'returned')", name="verdicts_outcome"),
+    CheckConstraint("outcome IN ('accepted', 'returned', 'not_judged')", name="verdicts_outcome"),
 )
 
 #: Where each obligation stands (intake's copy of scoring's topic), shown to the agency that owes it.

@@ -15,7 +15,7 @@ from services.intake.lifecycle.states import History, Taken, Version
 from services.intake.registry.records import Registry
 from shared.access import Principal, Scope, may, offices_over
 from shared.consuming.batch import Batch
-from shared.contract.events import ComplianceEvent, StepTaken, VerdictReached
+from shared.contract.events import ComplianceEvent, NotJudged, StepTaken, VerdictReached
 from shared.contract.ids import new_id
 from shared.contract.reporting_window import local_day
 from shared.outbox import publish
@@ -111,7 +111,7 @@ async def take(
     return TakenNow(step, after)
 
 
-async def follow_verdicts(batch: Batch[VerdictReached | ComplianceEvent], tx: Transaction) -> None:
+async def follow_verdicts(batch: Batch[VerdictReached | NotJudged | ComplianceEvent], tx: Transaction) -> None:
     """Note what verdicts leave for somebody to certify or review; where regimes ask for neither, one statement."""
     verdicts = [event.body for event in batch.events if isinstance(event.body, VerdictReached)]
     regimes = {(verdict.regime, verdict.regime_version) for verdict in verdicts}

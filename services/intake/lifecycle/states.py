@@ -41,7 +41,7 @@ class Version(Struct, frozen=True):
     officer_id: str
     received_at: datetime
     nil: bool
-    outcome: Literal["accepted", "returned"] | None = None
+    outcome: Literal["accepted", "returned", "not_judged"] | None = None
     asks_to_explain: bool = False  # some finding of its verdict does
     decided_at: datetime | None = None  # the verdict's moment
 
@@ -74,6 +74,8 @@ def state_of(history: History, version: Version) -> ReportState:
         return "withdrawn"
     if version.outcome is None:
         return "received"
+    if version.outcome == "not_judged":
+        return "not_judged"
     if not _passed(version, steps):
         return "returned"
     review = _last_review(steps)

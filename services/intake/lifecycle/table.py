@@ -16,7 +16,7 @@ from shared.contract.events import StepKind
 
 #: of one version of a report
 ReportState = Literal[
-    "received", "returned", "accepted", "to_explain", "rework", "approved", "withdrawn", "superseded"
+    "received", "not_judged", "returned", "accepted", "to_explain", "rework", "approved", "withdrawn", "superseded"
 ]  # fmt: skip
 #: of a request for extension, an explanation, an appeal
 AskedState = Literal["none", "asked", "granted", "refused"]
@@ -28,6 +28,7 @@ Actor = Literal["agency"] | Role
 #: what each state is called: Vietnamese, English
 STATES: dict[str, tuple[str, str]] = {
     "received": ("đã nhận, đang kiểm tra", "received, being validated"),
+    "not_judged": ("đã nhận, hệ thống chưa kiểm tra được", "received, could not be judged by the system"),
     "returned": ("trả lại", "returned by validation"),
     "accepted": ("đạt", "accepted"),
     "to_explain": ("đạt, cần giải trình", "accepted, to be explained"),
@@ -76,16 +77,22 @@ TRANSITIONS: tuple[Transition, ...] = (
         event="submission.received",
     ),
     Transition(
-        "report", None, ("received",), "returned", ("kiểm tra: trả lại", "validation returns it"),
+        "report", None, ("received",), "not_judged", ("hệ thống chưa kiểm tra được", "the system cannot judge it"),
+        obligation="`awaiting_verdict`, against nobody; a new version may be sent, or operators have it judged again",
+        notices="the officer is told once", event="verdict.not_judged",
+    ),
+    Transition(
+        "report", None, ("received", "not_judged"), "returned", ("kiểm tra: trả lại", "validation returns it"),
         obligation="`returned`; overdue once the deadline lies behind", notices="returned", event="verdict.reached",
     ),
     Transition(
-        "report", None, ("received",), "accepted", ("kiểm tra: đạt", "validation accepts it"),
+        "report", None, ("received", "not_judged"), "accepted", ("kiểm tra: đạt", "validation accepts it"),
         obligation="`fulfilled` and scored; where a certification is asked for, only with it",
         notices="unsent ones are cancelled; where it is to be certified, the head is told", event="verdict.reached",
     ),
     Transition(
-        "report", None, ("received",), "to_explain", ("kiểm tra: đạt, cần giải trình", "validation asks to explain"),
+        "report", None, ("received", "not_judged"), "to_explain",
+        ("kiểm tra: đạt, cần giải trình", "validation asks to explain"),
         obligation="as accepted", notices="unsent ones are cancelled", event="verdict.reached",
     ),
     Transition(
@@ -95,7 +102,7 @@ TRANSITIONS: tuple[Transition, ...] = (
         event="verdict.reached",
     ),
     Transition(
-        "report", "certified", ("received", "accepted", "to_explain"), "=", ("ký xác nhận", "certify"),
+        "report", "certified", ("received", "not_judged", "accepted", "to_explain"), "=", ("ký xác nhận", "certify"),
         f"POST {_SUBMISSION}/certification", "submit", _WHO_SIGN,
         obligation="counts from now on, by its receipt if certified by the lock", notices="unsent ones are cancelled",
     ),
@@ -111,7 +118,7 @@ TRANSITIONS: tuple[Transition, ...] = (
         "returned, with the reason and the term",
     ),
     Transition(
-        "report", "withdrawn", ("received", "returned", "accepted", "to_explain", "rework"), "withdrawn",
+        "report", "withdrawn", ("received", "not_judged", "returned", "accepted", "to_explain", "rework"), "withdrawn",
         ("rút", "withdraw"), f"POST {_SUBMISSION}/withdrawal", "submit", _OF_AGENCY, True,
         "as if never sent; an earlier accepted version answers again",
         "reminders and overdue start again; the reviewer is told",

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from services.intake.obligations import store
 from shared.consuming.batch import Batch
-from shared.contract.events import ComplianceEvent, ObligationChanged, RecordedEvent, VerdictReached, WebhookStopped
+from shared.contract.events import (
+    ComplianceEvent,
+    NotJudged,
+    ObligationChanged,
+    RecordedEvent,
+    VerdictReached,
+    WebhookStopped,
+)
 from shared.postgres.database import Transaction
 
 
-async def apply_compliance(batch: Batch[VerdictReached | ComplianceEvent], tx: Transaction) -> None:
+async def apply_compliance(batch: Batch[VerdictReached | NotJudged | ComplianceEvent], tx: Transaction) -> None:
     """Keep where each obligation stands, as its newest event says, and when it is locked."""
     told = [event.body for event in batch if isinstance(event.body, ObligationChanged)]
     await store.STANDINGS.save(tx, told)

@@ -37,6 +37,7 @@ _KINDS = {
     "decision": ("Báo kết quả đề nghị", "Notice of a decision"),
     "withdrawal": ("Báo rút báo cáo", "Notice that a report is withdrawn"),
     "resolved": ("Báo kết thúc chuyển cấp", "Notice that an escalation has ended"),
+    "not_judged": ("Báo hệ thống chưa kiểm tra được", "Notice that a report could not be judged"),
 }
 _SENT = {
     "sent": ("đã gửi", "sent"),
@@ -109,7 +110,16 @@ def _of_version(submission: SubmissionDetail) -> Iterator[Step]:
         text_en=f"Version {submission.version} received{nil_en}, sent by {submission.officer}",
         version=submission.version,
     )
-    if (verdict := submission.verdict) is not None:
+    if (verdict := submission.verdict) is not None and verdict.outcome == "not_judged":
+        yield Step(
+            at=verdict.decided_at,
+            step="verdict",
+            text="Hệ thống chưa kiểm tra được báo cáo; không tính cho cơ quan, sẽ kiểm tra lại",
+            text_en="The system could not judge the report; it counts against nobody and will be judged again",
+            version=submission.version,
+            verdict_id=verdict.verdict_id,
+        )
+    elif verdict is not None:
         said, said_en = _OUTCOMES[verdict.outcome]
         yield Step(
             at=verdict.decided_at,

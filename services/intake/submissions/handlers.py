@@ -8,7 +8,7 @@ from uuid import UUID
 from services.intake.submissions import domain, event_encoding, store
 from services.intake.submissions.domain import Decided, Pending
 from shared.consuming.batch import Batch
-from shared.contract.events import ComplianceEvent, VerdictReached
+from shared.contract.events import ComplianceEvent, NotJudged, VerdictReached
 from shared.outbox import caused_by, publish_encoded
 from shared.postgres.database import ReadTransaction, Transaction
 
@@ -43,18 +43,18 @@ async def look(tx: ReadTransaction, pending: Pending) -> Decided:
     return outcome
 
 
-async def apply_verdicts(batch: Batch[VerdictReached | ComplianceEvent], tx: Transaction) -> None:
-    """Keep the newest verdict on each submission.
+async def apply_verdicts(batch: Batch[VerdictReached | NotJudged | ComplianceEvent], tx: Transaction) -> None:
+    """Keep the newest verdict on each submission, or that it could not be judged.
 
     A verdict on a submission that is not here is deferred: that happens only after intake's database was restored.
     """
-    asked = [event.body.submission_id for event in batch if isinstance(event.body, VerdictReached)]
+    asked = [event.body.submission_id for event in batch if isinstance(event.body, VerdictReached | NotJudged)]
     if not asked:
         return
     stored = await store.stored_submissions(tx, asked)
-    verdicts: list[VerdictReached] = []
+    verdicts: list[VerdictReached | NotJudged] = []
     for event in batch:
-        if not isinstance(event.body, VerdictReached):
+        if not isinstance(event.body, VerdictReached | NotJudged):
             continue
         if event.body.submission_id in stored:
             verdicts.append(event.body)

@@ -22,7 +22,7 @@ from shared.reports.report_parser import Report, read_report
 from shared.web.errors import Language
 from shared.web.filters import given
 
-Status = Literal["received", "accepted", "returned"]
+Status = Literal["received", "not_judged", "accepted", "returned"]
 
 _SUBMISSION_COLUMNS = """
     submission_id, obligation, regime, regime_version, period, version, officer_id, nil, received_at,
@@ -69,7 +69,9 @@ class VerdictView(BaseModel):
     """What validation said (kết quả kiểm tra)."""
 
     verdict_id: UUID
-    outcome: Literal["accepted", "returned"]
+    outcome: Literal["accepted", "returned", "not_judged"] = Field(
+        description="not_judged: hệ thống chưa kiểm tra được, không tính cho ai / it counts against nobody"
+    )
     decided_at: Moment
     errors: int
     warnings: int

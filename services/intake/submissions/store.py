@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from services.intake import tables
 from services.intake.submissions.domain import Fresh, InForce, Lock, Pending, Receipt, Replayed
-from shared.contract.events import VerdictReached
+from shared.contract.events import NotJudged, VerdictReached
 from shared.postgres.bulk import names, parameters, unnest
 from shared.postgres.database import ReadTransaction, Transaction
 from shared.projection import Projection
@@ -111,12 +111,12 @@ _RECEIPT_OF_KEY = text("""
 _STORED = text("SELECT submission_id FROM submissions WHERE submission_id = ANY(CAST(:ids AS uuid[]))")
 
 
-def _findings(verdict: VerdictReached) -> str:
+def _findings(verdict: VerdictReached | NotJudged) -> str:
     return json.dumps([finding.model_dump(mode="json") for finding in verdict.findings], ensure_ascii=False)
 
 
-#: what validation said of each submission, the newest
-VERDICTS = Projection(
+#: what validation said of each submission, the newest: a verdict, or that it could not be judged
+VERDICTS: Projection[VerdictReached | NotJudged] = Projection(
     tables.verdicts,
     VerdictReached,
     values={"findings": _findings},

@@ -15,6 +15,7 @@ from shared.consuming.batch import Batch
 from shared.contract.events import (
     EventModel,
     Finding,
+    NotJudged,
     ObligationChanged,
     VerdictReached,
 )
@@ -43,6 +44,15 @@ def verdict(submission_id: str, outcome: str = "accepted", *, seconds: float = 0
         "present_items": 2, "findings": findings if outcome == "returned" else (),
     }  # fmt: skip
     return VerdictReached.model_validate({**record, **others})
+
+
+def not_judged(submission_id: str, *, seconds: float = 0) -> NotJudged:
+    said = verdict(submission_id, seconds=seconds).model_dump(include=set(NotJudged.model_fields) - {"outcome"})
+    finding = Finding(
+        code="X01", tier="narrative", severity="warning", path="", message="Chưa kiểm tra được.",
+        message_en="Not judged.", fix="Chưa phải làm gì.", fix_en="Nothing yet.", weight="info",
+    )  # fmt: skip
+    return NotJudged.model_validate({**said, "warnings": 1, "findings": (finding,)})
 
 
 def changed(agency: str, period: str = "2026-M10", *, version: int, **state: Any) -> ObligationChanged:
@@ -313,3 +323,23 @@ async def test_pages_follow_each_other_without_hole_or_repetition(province: Prov
         assert (await client.get("/v1/submissions", after="x")).status_code == 400
         assert (await client.get("/v1/submissions", regime="a\x00b")).status_code == 400
         assert (await client.get("/v1/submissions", limit=0)).status_code == 422
+
+
+async def test_what_could_not_be_judged_says_so_until_it_is_whatever_comes_first(province: Province) -> None:
+    async with intake(province) as client:
+        sent = (await client.post(report())).json()["submission_id"]
+        path = f"/v1/submissions/{sent}"
+        unable, judged = not_judged(sent), verdict(sent, seconds=60, revision=2)
+        await apply(province.url, [unable])
+        shown = (await client.get(path)).json()
+        assert (shown["status"], shown["verdict"]["outcome"], shown["lifecycle"]["state"]) == ("not_judged",) * 3
+        assert [finding["code"] for finding in shown["findings"]] == ["X01"]
+        assert "withdrawn" in {step["step"] for step in shown["lifecycle"]["possible"]}
+        timeline = (await client.get(f"{path}/timeline")).json()["steps"]
+        assert [step["step"] for step in timeline] == ["received", "verdict"]
+        listed = await client.get("/v1/submissions", status="not_judged")
+        assert [item["submission_id"] for item in listed.json()["items"]] == [sent]
+        assert (await client.post(report(), key="again")).status_code == 409, "it waits as it is"
+        await apply(province.url, [judged])
+        await apply(province.url, [unable])
+        assert (await client.get(path)).json()["status"] == "accepted"

@@ -79,6 +79,10 @@ def test_findings_that_ask_for_an_explanation_are_those_of_the_validator() -> No
     [
         ([version()], [], "received"),
         ([version(outcome="returned")], [], "returned"),
+        ([version(outcome="not_judged")], [], "not_judged"),
+        ([version(outcome="not_judged")], ["withdrawn"], "withdrawn"),
+        ([version(outcome="not_judged"), version(2, "accepted")], [], "not_judged"),
+        ([version(outcome="accepted"), version(2, "not_judged")], [], "accepted"),
         ([version(outcome="accepted")], [], "accepted"),
         ([version(outcome="accepted", asks_to_explain=True)], [], "to_explain"),
         ([version(outcome="accepted")], ["rework"], "rework"),

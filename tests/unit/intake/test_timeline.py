@@ -140,3 +140,11 @@ def test_a_step_stands_with_who_took_it_and_why() -> None:
     assert [(step.step, step.text) for step in steps if step.step == "step"] == [
         ("step", "Trả lại để làm lại, do người duyệt nd-1: Thiếu nguyên nhân")
     ]
+
+
+def test_a_report_that_could_not_be_judged_says_that_it_counts_against_nobody() -> None:
+    timeline = timeline_of(sent(1, 0, "not_judged"), obligation([]))
+    assert [step for step, _ in told(timeline)] == ["received", "verdict"]
+    assert "chưa kiểm tra được" in timeline.steps[1].text
+    assert "lỗi" not in timeline.steps[1].text
+    assert "counts against nobody" in timeline.steps[1].text_en
