@@ -160,6 +160,15 @@ def _of_report(report: RowMapping, evidence: Evidence) -> list[Entry]:
     )  # fmt: skip
     if report["outcome"] is None:
         return [received]
+    if report["outcome"] == "not_judged":
+        found = findings_of(report)
+        why = (found[0]["message"], found[0]["message_en"]) if found else ("", "")
+        unable = Entry(
+            report["decided_at"], "verdict",
+            (f"Hệ thống chưa kiểm tra được phiên bản {version}", f"Version {version} could not be judged"),
+            "", why, str(report["submission_id"]),
+        )  # fmt: skip
+        return [received, unable]
     accepted = report["outcome"] == "accepted"
     errors, warnings = report["errors"], report["warnings"]
     counted = (

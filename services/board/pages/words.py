@@ -66,6 +66,7 @@ NOTICES: Mapping[str, Pair] = {
     "decision": ("Báo quyết định", "Decision"),
     "withdrawal": ("Báo rút báo cáo", "Withdrawal"),
     "resolved": ("Kết thúc chuyển cấp", "Escalation ended"),
+    "not_judged": ("Báo chưa kiểm tra được", "Not judged yet"),
 }
 #: from Monday: name, short name
 WEEKDAYS: tuple[tuple[Pair, Pair], ...] = (

@@ -10,6 +10,7 @@ from shared.contract.events import (
     AgencyRegistered,
     NoticeRecorded,
     NotificationRecorded,
+    NotJudged,
     ObligationChanged,
     OfficerRegistered,
     PersonRegistered,
@@ -49,7 +50,7 @@ DOCUMENTS = Projection(
     tables.obligation_documents, ObligationChanged, values={"document": lambda state: state.encode().decode()}
 )
 REPORTS = Projection(tables.reports, SubmissionReceived)
-VERDICTS = Projection(
+VERDICTS: Projection[VerdictReached | NotJudged] = Projection(
     tables.verdicts,
     VerdictReached,
     values={"findings": lambda verdict: listed(verdict, "findings")},

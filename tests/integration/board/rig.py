@@ -26,6 +26,7 @@ from shared.contract.events import (
     EventModel,
     Finding,
     NotificationRecorded,
+    NotJudged,
     ObligationChanged,
     OfficerRegistered,
     PersonRegistered,
@@ -145,6 +146,13 @@ def verdict(number: int, outcome: str = "returned", *, revision: int = 1, **chan
         "warnings": 0, "required_items": 1, "present_items": 1, "findings": findings, "revision": revision,
     }  # fmt: skip
     return VerdictReached.model_validate({**base, **changes})
+
+
+def not_judged(number: int) -> NotJudged:
+    """Its verdict's first revision, before `verdict`."""
+    given = verdict(number).model_dump(include=set(NotJudged.model_fields) - {"outcome", "errors", "findings"})
+    finding = FINDING.model_copy(update={"code": "X01", "severity": "warning", "message": "Chưa kiểm tra được."})
+    return NotJudged.model_validate({**given, "revision": 1, "warnings": 1, "findings": (finding,)})
 
 
 def step(number: int, kind: str = "extension_requested", **changes: Any) -> StepTaken:

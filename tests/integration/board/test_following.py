@@ -17,6 +17,7 @@ from tests.integration.board.rig import (
     World,
     changed,
     fulfilled,
+    not_judged,
     notice,
     officer,
     overdue,
@@ -49,7 +50,8 @@ def events() -> list[EventModel]:
         *(submission(number) for number in (1, 2)),
         verdict(1),
         verdict(1, revision=2),
-        verdict(2, "accepted"),
+        not_judged(2),
+        verdict(2, "accepted", revision=2),
         *(step(number) for number in (1, 2)),
         notice(1, outcome="unknown"),
         notice(1, version=2),
@@ -68,7 +70,7 @@ async def test_any_order_and_any_repetition_leave_one_state(world: World) -> Non
     assert {row["obligation"]: row["standing"] for row in expected["obligations"]} == {
         f"{DEPARTMENT}/BC-THANG/2026-M10": "fulfilled", f"{COMMUNE}/BC-THANG/2026-M10": "nothing_sent",
     }  # fmt: skip
-    assert {row["revision"] for row in expected["verdicts"]} == {1, 2}
+    assert {(row["revision"], row["outcome"]) for row in expected["verdicts"]} == {(2, "returned"), (2, "accepted")}
     for seed in range(3):
         shuffled = events() * 2
         random.Random(seed).shuffle(shuffled)
@@ -111,3 +113,16 @@ async def test_a_rebuild_keeps_who_may_sign_in(world: World) -> None:
     assert (await browser.get("/")).status_code == 303  # nobody is known until the registry has come again
     await world.feed(*events())
     assert (await browser.get("/")).status_code == 200
+
+
+async def test_a_report_that_could_not_be_judged_is_shown_as_such_until_it_is(world: World) -> None:
+    await world.feed(*registry(), changed(DEPARTMENT), submission(1), not_judged(1))
+    (row,) = (await state(world))["verdicts"]
+    assert (row["outcome"], row["revision"], row["findings"][0]["code"]) == ("not_judged", 1, "X01")
+    browser = await world.signed_in(OFFICER)
+    page = (await browser.get(f"/nghia-vu/{DEPARTMENT}/BC-THANG/2026-M10")).text
+    assert "chưa kiểm tra được phiên bản 1" in page
+    assert "bị trả lại" not in page
+    await world.feed(verdict(1, revision=2))
+    page = (await browser.get(f"/nghia-vu/{DEPARTMENT}/BC-THANG/2026-M10")).text
+    assert "chưa kiểm tra được phiên bản 1" not in page, "control"
