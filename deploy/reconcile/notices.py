@@ -24,7 +24,7 @@ from deploy.reconcile.reference import Reference, made_at
 from services.notifier.delivery.states import message_id, other_message_id
 from services.notifier.digests.domain import content_sha256
 from services.notifier.mailing.sweep import line
-from services.notifier.planning.decisions import TOLD_WITHIN, apply_step
+from services.notifier.planning.decisions import TOLD_WITHIN, apply_not_judged, apply_step, judged_since
 from services.notifier.planning.directory import NotYetRegistered
 from services.notifier.planning.domain import (
     ABOUT_STEPS,
@@ -37,7 +37,7 @@ from services.notifier.planning.domain import (
 )
 from services.notifier.planning.handlers import news
 from services.notifier.templates.compose import LETTER_FACTS
-from shared.contract.events import ObligationChanged, StepTaken, VerdictReached
+from shared.contract.events import NotJudged, ObligationChanged, StepTaken, VerdictReached
 
 _BY = ("lập lại từ sự kiện đã phát", "planned again from the events published")
 #: columns that the newest event gives, and those that all events together give
@@ -47,7 +47,7 @@ _COUNTED = ("overdue", "overdue_count", "reminded_for", "reminder_count", "named
 #: planned from another topic than the obligation's changes: which of both came first cannot be known here
 _UNORDERED = ("returned", *ABOUT_STEPS)
 #: whose events a notice is planned from
-_PLANNED_FROM = {"returned": "validator", "decision": "intake", "withdrawal": "intake"}
+_PLANNED_FROM = {"returned": "validator", "decision": "intake", "withdrawal": "intake", "not_judged": "validator"}
 #: leaves of a letter's facts that depend on the order of the verdict and a change of the obligation
 _EITHER = ("deadline", "accepted_version")
 #: what may have kept a notice back
@@ -95,11 +95,17 @@ class _Planned:
             self.ever_not_owed |= not said.owed
             if said.rework_version is not None and "returned" in said.changes:
                 self.returned.add(said.rework_version)
+        self.obligation = obligation
         for event in dossier.reached:
             try:
+                if event["type"] == NotJudged.TYPE:
+                    self._read_not_judged(event["body"] or b"", reference)
+                    continue
                 verdict = VerdictReached.model_validate_json(event["body"] or b"")
-            except ValueError:
+            except (ValueError, NotYetRegistered):
                 continue
+            if verdict.revision > 1:
+                self.cancels.append(judged_since(verdict))
             if verdict.outcome != "returned":
                 continue
             self.returned.add(verdict.version)
@@ -110,7 +116,6 @@ class _Planned:
             except NotYetRegistered:
                 continue
             self._take(plan.notices, plan.cancels)
-        self.obligation = obligation
         self._read_steps(dossier, reference)
 
     def _read_steps(self, dossier: Dossier, reference: Reference) -> None:
@@ -123,6 +128,13 @@ class _Planned:
                 continue
             self.steps_told |= bool(plan.notices)
             self._take(plan.notices, ())
+
+    def _read_not_judged(self, body: bytes, reference: Reference) -> None:
+        said = NotJudged.model_validate_json(body)
+        before = replace(self.obligation, owed=True)
+        plan = apply_not_judged(before, said, reference.directory, said.decided_at)
+        self.steps_told = True
+        self._take(plan.notices, ())
 
     def _take(self, notices: tuple[Notice, ...], cancels: tuple[Cancel, ...]) -> None:
         self.cancels += cancels

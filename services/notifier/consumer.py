@@ -12,6 +12,7 @@ from shared.consuming.batch import Batch
 from shared.contract.events import (
     CalendarLoaded,
     ComplianceEvent,
+    NotJudged,
     RegistryEvent,
     StepTaken,
     SubmissionReceived,
@@ -31,7 +32,7 @@ def inbounds(context: PlanningContext) -> Sequence[Inbound]:
     async def compliance(batch: Batch[ComplianceEvent | CalendarLoaded], tx: Transaction) -> None:
         await handlers.apply_compliance(batch, tx, context)
 
-    async def verdicts(batch: Batch[VerdictReached], tx: Transaction) -> None:
+    async def verdicts(batch: Batch[VerdictReached | NotJudged], tx: Transaction) -> None:
         await handlers.apply_verdicts(batch, tx, context)
 
     async def steps(batch: Batch[StepTaken | SubmissionReceived], tx: Transaction) -> None:

@@ -183,7 +183,7 @@ notifications = Table(
     CheckConstraint("(state = 'grouped') <= (mail_id IS NOT NULL AND mail_id <> id)", name="notifications_grouped"),
     CheckConstraint(
         "kind IN ('reminder','overdue','returned','escalation','named','certification','decision','withdrawal',"
-        "'resolved','digest')",
+        "'resolved','digest','not_judged')",
         name="notifications_kind",
     ),
     CheckConstraint(

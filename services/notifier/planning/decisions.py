@@ -1,6 +1,7 @@
 """Decides who hears of what people did with a report: decisions go to who asked and the officer, withdrawals up. Pure.
 
-A step is told once, whatever comes later; only what is not owed any more, and what is old when it is read, is not told.
+That a report could not be judged goes to who sent it. A step is told once, whatever comes later; only what is not owed
+any more, and what is old when it is read, is not told.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from services.notifier.planning.directory import Directory, Officer
-from services.notifier.planning.domain import CancelReason, Notice, NoticeKind, Obligation, Plan, letter_facts
-from shared.contract.events import StepKind, StepTaken
+from services.notifier.planning.domain import Cancel, CancelReason, Notice, NoticeKind, Obligation, Plan, letter_facts
+from shared.contract.events import NotJudged, StepKind, StepTaken, VerdictReached
 from shared.contract.events.fields import usable_address
 from shared.contract.reporting_window import local_day
 
@@ -54,13 +55,48 @@ def apply_step(obligation: Obligation, step: StepTaken, directory: Directory, no
         asker = asker_of(step)
         if asker is not None and (officer is None or asker != officer.officer_id):
             told.append(_to_asker(obligation, step, directory, directory.person(asker)))
-    if (stale := _stale(obligation, step, now)) is not None:
+    if (stale := _stale(obligation, step.at, now)) is not None:
         told = [replace(notice, cancelled=stale) for notice in told]
     return Plan(obligation, (), tuple(told))
 
 
-def _stale(obligation: Obligation, step: StepTaken, now: datetime) -> CancelReason | None:
-    if now - step.at > TOLD_WITHIN:
+def apply_not_judged(obligation: Obligation, said: NotJudged, directory: Directory, now: datetime) -> Plan:
+    """Plan the notice that a version could not be judged; now: business time.
+
+    Raises NotYetRegistered when the agency or the officer is not in the directory yet.
+    """
+    officer = directory.submitter(said.agency, said.regime, said.officer_id)
+    facts = dataclasses.replace(
+        letter_facts(obligation, directory.agency(said.agency), officer),
+        regime_version=said.regime_version,
+        standing=None,
+        submission_version=said.version,
+        received_at=said.received_at,
+        findings=tuple(finding.model_dump(mode="json", exclude={"tier"}) for finding in said.findings),
+        named=officer is not None and officer.officer_id == said.officer_id,
+    )
+    notice = Notice.about(
+        obligation,
+        kind="not_judged",
+        step=f"not_judged/{said.version}",
+        officer=officer,
+        facts=facts,
+        at=said.decided_at,
+        submission_version=said.version,
+        skipped=None if officer else directory.why_no_officer(said.agency),
+    )
+    if (stale := _stale(obligation, said.decided_at, now)) is not None:
+        notice = replace(notice, cancelled=stale)
+    return Plan(obligation, (), (notice,))
+
+
+def judged_since(verdict: VerdictReached) -> Cancel:
+    """Cancels the notice that a version could not be judged, once there is a verdict on it."""
+    return Cancel(verdict.obligation, ("not_judged",), "judged", verdict.version)
+
+
+def _stale(obligation: Obligation, at: datetime, now: datetime) -> CancelReason | None:
+    if now - at > TOLD_WITHIN:
         return "too_old"
     return None if obligation.owed else "not_owed"
 

@@ -32,13 +32,15 @@ MAX_LISTED_FINDINGS = 40
 
 CancelReason = Literal[
     "fulfilled", "superseded_by_overdue", "superseded_by_newer_version", "accepted", "not_owed", "overdue_withdrawn",
-    "deadline_moved", "not_to_certify", "too_old",
+    "deadline_moved", "not_to_certify", "too_old", "judged",
 ]  # fmt: skip
 #: named: a report names the person; digest: what the person answers for, in one letter. Neither is published, since it
 #: is between the system and that person
 NoticeKind = Literal[NotificationKind, StepNoticeKind, "named", "digest"]
-#: about what people did with a report (decisions.py)
-ABOUT_STEPS: tuple[NoticeKind, ...] = ("decision", "withdrawal")
+#: about what people did with a report, and that it could not be judged (decisions.py)
+ABOUT_STEPS: tuple[NoticeKind, ...] = ("decision", "withdrawal", "not_judged")
+#: about one version of the report: what was said of a newer one does not cancel them
+_OF_VERSION: tuple[NoticeKind, ...] = ("returned", "not_judged")
 #: above every submission's version
 ANY_VERSION = 2**31 - 1
 
@@ -181,13 +183,13 @@ class Cancel(Struct, frozen=True):
     obligation: str
     kinds: tuple[NoticeKind, ...]
     reason: CancelReason
-    up_to_submission_version: int = 0  # returned: only notices about this version or an older one
+    up_to_submission_version: int = 0  # returned, not_judged: only notices about this version or an older one
 
     def covers(self, notice: Notice) -> bool:
         """Whether it cancels this notice."""
         if notice.obligation != self.obligation or notice.kind not in self.kinds:
             return False
-        return notice.kind != "returned" or notice.submission_version <= self.up_to_submission_version
+        return notice.kind not in _OF_VERSION or notice.submission_version <= self.up_to_submission_version
 
 
 class Plan(Struct, frozen=True):

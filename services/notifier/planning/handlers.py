@@ -31,6 +31,7 @@ from shared.contract.events import (
     AgencyRegistered,
     CalendarLoaded,
     ComplianceEvent,
+    NotJudged,
     ObligationChanged,
     OfficerRegistered,
     PersonRegistered,
@@ -175,38 +176,46 @@ def _ladder_for(body: ObligationChanged, directory: Directory, book: LadderBook)
         return None
 
 
-async def apply_verdicts(batch: Batch[VerdictReached], tx: Transaction, context: PlanningContext) -> None:
+async def apply_verdicts(
+    batch: Batch[VerdictReached | NotJudged], tx: Transaction, context: PlanningContext
+) -> None:  # fmt: skip
     """Plan a notice of each return for the officer who submitted; an acceptance cancels returns not yet sent.
 
-    A batch of acceptances alone costs one statement, of first reports none.
+    That a report could not be judged is told as well; its verdict cancels that. A batch of acceptances alone costs one
+    statement, of first reports none.
     """
     events = batch.events
-    heard = await telling.audience(tx, {event.body.agency for event in events}, telling.today(context.business))
-    told = [messages.of_verdict(event.body) for event in events if event.body.agency in heard.own]
+    reached = [event.body for event in events if isinstance(event.body, VerdictReached)]
+    heard = await telling.audience(tx, {body.agency for body in reached}, telling.today(context.business))
+    told = [messages.of_verdict(body) for body in reached if body.agency in heard.own]
     await telling.queue(tx, told, heard, context.business, context.system)
-    returned = [event for event in events if event.body.outcome == "returned"]
-    if not returned:
-        await store.cancel(
-            tx,
-            [_cancel_of_acceptance(event.body) for event in events if _may_follow_a_return(event.body)],
-            context.system.now(),
-        )
+    to_tell = [event for event in events if event.body.outcome != "accepted"]
+    if not to_tell:
+        cancels = [cancel for body in reached for cancel in _cancels_of_acceptance(body)]
+        await store.cancel(tx, cancels, context.system.now())
         return
     directory = await store.directory(
-        tx, {event.body.agency for event in returned}, {event.body.officer_id for event in returned}
+        tx, {event.body.agency for event in to_tell}, {event.body.officer_id for event in to_tell}
     )
-    plans = await _Plans.load(tx, returned)
+    plans = await _Plans.load(tx, to_tell)
+    now = context.business.now()
     deferred: dict[str, str] = {}  # key -> the registry key that it is deferred for
     for event in events:
         if event.key in deferred:
             batch.defer(event, deferred[event.key])
-        elif event.body.outcome == "accepted":
-            plans.cancel(_cancel_of_acceptance(event.body))
-        else:
-            try:
-                plans.add(domain.apply_returned_verdict(plans.obligations[event.key], event.body, directory))
-            except NotYetRegistered as error:
-                batch.defer(event, deferred.setdefault(event.key, error.registry_key))
+            continue
+        try:
+            match event.body:
+                case NotJudged():
+                    plans.add(decisions.apply_not_judged(plans.obligations[event.key], event.body, directory, now))
+                case VerdictReached(outcome="accepted"):
+                    for cancel in _cancels_of_acceptance(event.body):
+                        plans.cancel(cancel)
+                case VerdictReached():
+                    plans.add(domain.apply_returned_verdict(plans.obligations[event.key], event.body, directory))
+                    plans.cancel(decisions.judged_since(event.body))
+        except NotYetRegistered as error:
+            batch.defer(event, deferred.setdefault(event.key, error.registry_key))
     await plans.save(tx, context)
 
 
@@ -261,13 +270,14 @@ def escalated(notices: Iterable[Notice]) -> Iterator[Message]:
         yield messages.of_escalation(notice.obligation, notice.step, notice.at)
 
 
-def _may_follow_a_return(verdict: VerdictReached) -> bool:
-    """Whether validation may have returned an earlier version, or this one by an earlier verdict."""
-    return verdict.version > 1 or verdict.revision > 1
-
-
-def _cancel_of_acceptance(verdict: VerdictReached) -> Cancel:
-    return Cancel(verdict.obligation, ("returned",), "accepted", verdict.version)
+def _cancels_of_acceptance(verdict: VerdictReached) -> list[Cancel]:
+    """Of returns of earlier versions, and of what an earlier verdict on this one had told; none of most reports."""
+    cancels = []
+    if verdict.version > 1 or verdict.revision > 1:
+        cancels.append(Cancel(verdict.obligation, ("returned",), "accepted", verdict.version))
+    if verdict.revision > 1:
+        cancels.append(decisions.judged_since(verdict))
+    return cancels
 
 
 class _Plans:
@@ -286,7 +296,11 @@ class _Plans:
 
     @classmethod
     async def load(
-        cls, tx: Transaction, events: Iterable[Event[ObligationChanged] | Event[VerdictReached] | Event[StepTaken]]
+        cls,
+        tx: Transaction,
+        events: Iterable[
+            Event[ObligationChanged] | Event[VerdictReached | NotJudged] | Event[VerdictReached] | Event[StepTaken]
+        ],
     ) -> _Plans:
         seeds = {
             event.key: Obligation(

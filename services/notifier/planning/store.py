@@ -176,7 +176,7 @@ _CANCEL = text(f"""
           JOIN {bulk.unnest(_CANCELLED)} ON row.obligation = n.obligation AND row.kind = n.kind
          WHERE n.mail_id IS NULL
            AND (n.state IN ('waiting', 'pending', 'retry', 'claimed') OR (n.state = 'unknown' AND n.due_at IS NOT NULL))
-           AND (n.kind <> 'returned' OR n.submission_version <= row.up_to)
+           AND (n.kind NOT IN ('returned', 'not_judged') OR n.submission_version <= row.up_to)
          ORDER BY n.id FOR UPDATE OF n
     ), closed AS (
         UPDATE attempts a SET outcome = 'cancelled', ended_at = greatest(:now, a.claimed_at), stage = 'lease',
@@ -196,7 +196,7 @@ _CANCEL = text(f"""
     SELECT n.id, n.mail_id, row.reason FROM notifications n
       JOIN {bulk.unnest(_CANCELLED)} ON row.obligation = n.obligation AND row.kind = n.kind
      WHERE n.mail_id IS NOT NULL AND n.state IN ('grouped', 'pending', 'retry', 'claimed')
-       AND (n.kind <> 'returned' OR n.submission_version <= row.up_to)
+       AND (n.kind NOT IN ('returned', 'not_judged') OR n.submission_version <= row.up_to)
 """)  # noqa: S608 - column names of this module
 
 # A letter of several matters that has not begun DATA is taken apart when one of them is no longer so: the others go
@@ -269,6 +269,7 @@ STILL_SO = f"""CASE n.kind
              WHEN 'certification' THEN o.owed AND o.accepted_version = 0 AND o.certify_version = n.submission_version
              WHEN 'decision' THEN o.owed
              WHEN 'withdrawal' THEN o.owed
+             WHEN 'not_judged' THEN o.owed
              WHEN 'resolved' THEN NOT (o.accepted_version = 0 AND o.owed AND o.overdue)
              ELSE o.accepted_version = 0 AND o.owed AND o.overdue
                   AND starts_with(n.step, {_step_now("overdue", "overdue_count")} || '/rung-')

@@ -120,6 +120,20 @@ _REQUEST: dict[str, str | None] = {
     "request_title_en": "Damage by storm no. 9",
     "request_legal_basis": "Công văn 1234/UBND-NN ngày 12/10/2026",
 }
+_NOT_JUDGED: dict[str, str | None] = {
+    "code": "X01",
+    "severity": "warning",
+    "path": "",
+    "provided": None,
+    "expected": None,
+    "difference": None,
+    "message": "Hệ thống chưa kiểm tra được báo cáo: nhóm kiểm tra “Thuyết minh” dùng quá 1,5 giây xử lý khi đang kiểm "
+    "tra nhóm “Thuyết minh”, mục N01.",
+    "message_en": 'The system could not judge the report: the checks of the tier "narrative" took more than 1.5 s of '
+    'processing while checking the tier "narrative", item N01.',
+    "fix": "Cơ quan chưa phải làm gì.",
+    "fix_en": "Nothing is asked of the agency.",
+}
 _FINDINGS: tuple[dict[str, str | None], ...] = (
     {
         "code": "SUM",
@@ -255,6 +269,12 @@ def samples() -> dict[str, ClaimedMail]:
             _DEADLINE - timedelta(hours=6),
         ),
         "certification-late": ("certification", "certify/2", facts(**head, **passed, certify_by=_DEADLINE), late),
+        "not-judged": (
+            "not_judged",
+            "not_judged/2",
+            facts(**passed, findings=(_NOT_JUDGED,)),
+            _DEADLINE - timedelta(hours=6),
+        ),
         "withdrawal": (
             "withdrawal",
             "withdrawal/0",

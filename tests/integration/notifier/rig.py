@@ -28,6 +28,7 @@ from shared.contract.events import (
     AgencyRegistered,
     EventModel,
     Finding,
+    NotJudged,
     ObligationChanged,
     OfficerRegistered,
     RegimePublished,
@@ -147,6 +148,7 @@ def verdict(
     code: str = DEPARTMENT,
     period: str = "2026-M10",
     officer_id: str = "dept-any",
+    revision: int = 1,
 ) -> VerdictReached:
     findings = (FINDING,) if outcome == "returned" else ()
     return VerdictReached.model_validate(
@@ -159,6 +161,7 @@ def verdict(
             "regime_version": 1,
             "period": period,
             "version": version,
+            "revision": revision,
             "officer_id": officer_id,
             "received_at": DEADLINE - timedelta(hours=2),
             "decided_at": DEADLINE - timedelta(hours=1),
@@ -170,6 +173,13 @@ def verdict(
             "findings": findings,
         }
     )
+
+
+def not_judged(version: int = 1) -> NotJudged:
+    """It could not be judged: its verdict's first revision."""
+    said = verdict("accepted", version).model_dump(include=set(NotJudged.model_fields) - {"outcome"})
+    finding = FINDING.model_copy(update={"code": "X01", "severity": "warning", "message": "Chưa kiểm tra được."})
+    return NotJudged.model_validate({**said, "warnings": 1, "findings": (finding,)})
 
 
 class Crashed(BaseException):

@@ -22,6 +22,7 @@ from tests.integration.notifier.rig import (
     changed,
     due_soon,
     fulfilled,
+    not_judged,
     officer,
     opened,
     overdue,
@@ -611,3 +612,25 @@ async def test_what_a_rebuilt_scoring_finds_fulfilled_cancels_as_ever(world: Wor
     await world.feed("compliance", fulfilled(1004))
     rows = [row for row in await world.ledger() if row["period"] == "2026-M10"]
     assert {row["state"] for row in rows} == {"cancelled"}
+
+
+async def test_a_report_that_could_not_be_judged_is_told_once_and_no_more_once_it_is_judged(world: World) -> None:
+    await world.feed("registry", *registry())
+    await world.feed("verdicts", not_judged(), not_judged(2))
+    await world.feed("verdicts", not_judged())
+    told = {row["step"]: row for row in await world.ledger()}
+    assert {step: row["state"] for step, row in told.items()} == {"not_judged/1": "pending", "not_judged/2": "pending"}
+    assert told["not_judged/1"]["kind"] == "not_judged"
+    assert told["not_judged/1"]["facts"]["findings"][0]["message"] == "Chưa kiểm tra được."
+    await world.feed("verdicts", verdict("accepted", revision=2))
+    told = {row["step"]: row for row in await world.ledger()}
+    assert (told["not_judged/1"]["state"], told["not_judged/1"]["reason"]) == ("cancelled", "judged")
+    assert told["not_judged/2"]["state"] == "pending", "control: another version"
+    await world.feed("verdicts", verdict("returned", 2, revision=2))
+    states = {row["step"]: row["state"] for row in await world.ledger()}
+    assert states == {"not_judged/1": "cancelled", "not_judged/2": "cancelled", "returned/2": "pending"}
+
+
+async def test_that_a_report_could_not_be_judged_waits_for_the_officer_it_is_told_to(world: World) -> None:
+    batch = await world.feed("verdicts", not_judged())
+    assert list(batch.deferred.values()) == ["officer/dept-any"]

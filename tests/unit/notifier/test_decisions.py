@@ -10,11 +10,11 @@ import pytest
 from msgspec.structs import replace
 
 from services.notifier.planning import decisions
-from services.notifier.planning.decisions import TOLD_WITHIN, apply_step
+from services.notifier.planning.decisions import TOLD_WITHIN, apply_not_judged, apply_step, judged_since
 from services.notifier.planning.directory import Agency, Directory, NotYetRegistered, Officer, Person
 from services.notifier.planning.domain import Obligation
 from shared.access import Office, Term
-from shared.contract.events import StepTaken
+from shared.contract.events import Finding, NotJudged, StepTaken, VerdictReached
 from shared.contract.hierarchy import Parents
 
 KEY, AT = "H99.1/R/2026-M10", datetime(2026, 10, 19, 10, tzinfo=UTC)
@@ -111,3 +111,45 @@ def test_what_is_old_or_not_owed_enters_the_ledger_unsent() -> None:
     ):
         plan = apply_step(replace(OBLIGATION, owed=owed), taken, known, now)
         assert [notice.cancelled for notice in plan.notices] == [reason, reason]
+
+
+NOT_JUDGED = NotJudged(
+    verdict_id=UUID(int=1), submission_id=UUID(int=2), obligation=KEY, agency="H99.1", regime="R", regime_version=1,
+    period="2026-M10", version=2, officer_id="a", received_at=AT - timedelta(hours=1), decided_at=AT, warnings=1,
+    findings=(
+        Finding(
+            code="X01", tier="narrative", severity="warning", path="", message="Chưa kiểm tra được",
+            message_en="Not judged", fix="Chưa phải làm gì", fix_en="Nothing",
+        ),
+    ),
+)  # fmt: skip
+
+
+def test_that_a_report_could_not_be_judged_is_told_once_to_who_sent_it_and_why() -> None:
+    (notice,) = apply_not_judged(OBLIGATION, NOT_JUDGED, directory(), AT).notices
+    assert (notice.kind, notice.step) == ("not_judged", "not_judged/2")
+    assert notice.officer is not None
+    assert notice.officer.officer_id == "a"
+    assert notice.facts.findings[0]["message"] == "Chưa kiểm tra được"
+    assert (notice.facts.submission_version, notice.facts.named, notice.cancelled) == (2, True, None)
+
+
+def test_it_is_not_told_of_what_is_not_owed_or_old() -> None:
+    (not_owed,) = apply_not_judged(replace(OBLIGATION, owed=False), NOT_JUDGED, directory(), AT).notices
+    (too_old,) = apply_not_judged(OBLIGATION, NOT_JUDGED, directory(), AT + TOLD_WITHIN + timedelta(1)).notices
+    assert (not_owed.cancelled, too_old.cancelled) == ("not_owed", "too_old")
+
+
+def test_the_verdict_cancels_it_and_none_about_a_newer_version() -> None:
+    (notice,) = apply_not_judged(OBLIGATION, NOT_JUDGED, directory(), AT).notices
+
+    def verdict(version: int) -> VerdictReached:
+        given = NOT_JUDGED.model_dump(exclude={"outcome", "findings", "version", "revision"})
+        return VerdictReached(
+            **given, version=version, revision=2, outcome="accepted", required_items=1, present_items=1
+        )  # fmt: skip
+
+    assert judged_since(verdict(2)).covers(notice)
+    assert not judged_since(verdict(1)).covers(notice)
+    (step_notice,) = apply_step(OBLIGATION, step("extension_granted"), directory(), AT).notices
+    assert not judged_since(verdict(2)).covers(step_notice)
