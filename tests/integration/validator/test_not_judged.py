@@ -21,7 +21,9 @@ from services.validator.judging import Budget, Judging
 from services.validator.rejudging import judge_again
 from shared.consuming.batch import Batch
 from shared.contract.events import NotJudged, SubmissionReceived
-from tests.integration.validator.rig import FORM, Rig, regime, submission
+from tests.integration.validator.rig import Rig, regime, submission
+from tests.integration.validator.test_costly_reports import FORM as NARRATIVES
+from tests.integration.validator.test_costly_reports import SLOW_JUDGE, hostile
 
 OVER = Overrun("tier", "narrative", "N", 1.5)
 
@@ -89,10 +91,10 @@ async def test_judged_again_it_has_the_next_revision_and_is_forgotten(rig: Rig) 
 
 
 async def test_what_runs_over_again_is_counted_and_told_to_nobody_anew(rig: Rig) -> None:
-    await rig.keep(regime(form=FORM))
-    body = submission(narratives={"N": "Kết quả " * 20_000})
+    await rig.keep(regime(form=NARRATIVES))
+    body = hostile(1)
     await could_not(rig, body)
-    tight = Judging(FormCache(), Budget(report_seconds=0.001))
+    tight = Judging(FormCache(), Budget(report_seconds=0.5), module=SLOW_JUDGE)
     assert await judge_again(rig.database, tight, rig.clock, body.submission_id) == "over"
     assert [row["tries"] for row in await kept(rig)] == [2]
     assert (len(await said(rig)), await rig.published()) == (1, [])
