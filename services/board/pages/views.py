@@ -161,7 +161,8 @@ def _of_report(report: RowMapping, evidence: Evidence) -> list[Entry]:
     if report["outcome"] is None:
         return [received]
     if report["outcome"] == "not_judged":
-        found = findings_of(report)
+        newest = evidence.latest is not None and evidence.latest["submission_id"] == report["submission_id"]
+        found = findings_of(evidence) if newest else []  # those of an older one are not read
         why = (found[0]["message"], found[0]["message_en"]) if found else ("", "")
         unable = Entry(
             report["decided_at"], "verdict",
