@@ -101,12 +101,16 @@ async def _bounced(given: argparse.Namespace) -> int:
         for file in given.files:
             try:
                 bounce = bounces.read_dsn(file.read_bytes())
-                async with database.transaction() as tx:
-                    taken = await bounces.take(tx, bounce, by=given.by, at=business.now())
-            except (bounces.NoBounce, OSError) as error:
+            except OSError as error:
+                failed += 1
+                _print(f"{file}: không đọc được / cannot be read: {error.strerror}", sys.stderr)
+                continue
+            except bounces.NoBounce as error:
                 failed += 1
                 _print(f"{file}: {error}", sys.stderr)
                 continue
+            async with database.transaction() as tx:
+                taken = await bounces.take(tx, bounce, by=given.by, at=business.now())
             failed += taken is None
             known = "không có thư này / there is no such mail"
             if taken is not None:

@@ -53,15 +53,19 @@ def mailing(arguments: Sequence[str]) -> int:
         return 0
     try:
         read = parse_rules(given.file.name, given.file.read_bytes())
-        if given.action == "check":
-            _print(f"Đúng / well formed: version {read.rules.version}, sha256 {read.sha256}")
-            return 0
-        fresh = asyncio.run(_with_transaction(lambda tx: store.load_rules(tx, read)))
     except LadderError as error:
         _print(str(error))
         return 1
     except OSError as error:
         _print(f"{given.file}: không đọc được / cannot be read: {error.strerror}")
+        return 1
+    if given.action == "check":
+        _print(f"Đúng / well formed: version {read.rules.version}, sha256 {read.sha256}")
+        return 0
+    try:
+        fresh = asyncio.run(_with_transaction(lambda tx: store.load_rules(tx, read)))
+    except LadderError as error:
+        _print(str(error))
         return 1
     _print(f"Đã nạp / loaded: {read.rules.version}" if fresh else "Không có gì mới / nothing new")
     return 0
