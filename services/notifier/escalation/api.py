@@ -6,6 +6,7 @@ scanner that follows it changes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import date, datetime
 from typing import Annotated, Any, get_args
 from urllib.parse import parse_qs
@@ -26,7 +27,7 @@ from services.notifier.templates import words
 from shared.access import Scope
 from shared.access.rights import answers_for
 from shared.contract.reporting_window import local_day
-from shared.postgres.database import Database, ReadTransaction
+from shared.postgres.database import Database, ReadTransaction, Transaction
 from shared.runtime.clock import LOCAL_ZONE, Clock
 from shared.web.answers import Answer, page_of
 from shared.web.app import read_body
@@ -161,6 +162,31 @@ def router(database: Database, callers: Callers, business: Clock, handing: Handi
         link_next(request, response, answer.next)
         return {"items": [_shown(asked) for asked in answer.items], "next": answer.next}
 
+    async def once(
+        notice: UUID,
+        caller: Caller,
+        now: datetime,
+        act: Callable[[Transaction, str], Awaitable[None]],
+        repeated: str,
+        is_the_same: Callable[[Asked], bool],
+    ) -> tuple[Asked, bool]:
+        """The notice after `act(tx, via)`, and whether it acted. Raises what it is refused with.
+
+        The refusal `repeated` of what was done before in the same words is none: the first answer is given again.
+        """
+        via, is_new = caller.principal.id if caller.principal.kind == "agency" else "", True
+        try:
+            async with database.transaction() as tx:
+                await _asked(tx, notice, caller, now)
+                await act(tx, via)
+        except Refused as refused:
+            reason, is_new = refused.reason, False
+        async with database.read_transaction() as snapshot:
+            found = await _asked(snapshot, notice, caller, now)
+        if not is_new and (reason != repeated or not is_the_same(found)):
+            raise _refusal(reason)
+        return found, is_new
+
     @routes.post(
         "/escalations/{notification_id}/answers",
         summary="Trả lời: đã nắm, tạm hoãn, rút lại / answer: noted, put off, taken back",
@@ -173,21 +199,18 @@ def router(database: Database, callers: Callers, business: Clock, handing: Handi
         notification_id: UUID, body: GivenAnswer, response: Response, caller: Caller = calling
     ) -> EscalationView:
         now, reason = business.now(), " ".join(body.reason.split())
-        via = caller.principal.id if caller.principal.kind == "agency" else ""
-        try:
-            async with database.transaction() as tx:
-                await _asked(tx, notification_id, caller, now)
-                await answering.give(tx, notification_id, body.kind, body.until, reason, now, via)
-        except Refused as refused:
-            async with database.read_transaction() as snapshot:
-                found = await _asked(snapshot, notification_id, caller, now)
-            if refused.reason != "answered" or not _is_given(found, body, reason):
-                raise _refusal(refused.reason) from None
+
+        async def give(tx: Transaction, via: str) -> None:
+            await answering.give(tx, notification_id, body.kind, body.until, reason, now, via)
+
+        found, is_new = await once(
+            notification_id, caller, now, give, "answered", lambda asked: _is_given(asked, body, reason)
+        )
+        if is_new:
+            metrics.ESCALATIONS_ANSWERED_TOTAL.labels(body.kind).inc()
+        else:
             response.headers["Idempotent-Replayed"] = "true"
-            return _shown(found)
-        metrics.ESCALATIONS_ANSWERED_TOTAL.labels(body.kind).inc()
-        async with database.read_transaction() as snapshot:
-            return _shown(await _asked(snapshot, notification_id, caller, now))
+        return _shown(found)
 
     @routes.post(
         "/escalations/{notification_id}/handing-on",
@@ -202,20 +225,16 @@ def router(database: Database, callers: Callers, business: Clock, handing: Handi
         notification_id: UUID, body: Handing, response: Response, caller: Caller = calling
     ) -> EscalationView:
         now, reason = business.now(), " ".join(body.reason.split())
-        via = caller.principal.id if caller.principal.kind == "agency" else ""
-        try:
-            async with database.transaction() as tx:
-                await _asked(tx, notification_id, caller, now)
-                await handing.plan(tx, notification_id, body.to, reason, now, via=via)
-        except Refused as refused:
-            async with database.read_transaction() as snapshot:
-                found = await _asked(snapshot, notification_id, caller, now)
-            if refused.reason != "told_already" or not _is_handed_on(found, body, reason):
-                raise _refusal(refused.reason) from None
+
+        async def plan(tx: Transaction, via: str) -> None:
+            await handing.plan(tx, notification_id, body.to, reason, now, via=via)
+
+        found, is_new = await once(
+            notification_id, caller, now, plan, "told_already", lambda asked: _is_handed_on(asked, body, reason)
+        )
+        if not is_new:
             response.headers["Idempotent-Replayed"] = "true"
-            return _shown(found)
-        async with database.read_transaction() as snapshot:
-            return _shown(await _asked(snapshot, notification_id, caller, now))
+        return _shown(found)
 
     return routes
 
