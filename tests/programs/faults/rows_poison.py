@@ -122,6 +122,12 @@ def _forged(dice: random.Random, samples: Sequence[Raw]) -> list[Raw]:
     return forged
 
 
+def _kept_by_the_board(forged: Raw) -> str:
+    """How reconcile names the report that the board keeps of a forged submission: it takes intake's word for it."""
+    body = json.loads(forged.value or b"{}")
+    return f"{body['obligation']} {body['submission_id']}"
+
+
 async def _letters(url: str) -> list[tuple[Place, Raw, str]]:
     """Read the dead letters' rows: place, bytes, reason."""
     connection = await asyncpg.connect(url, timeout=20)
@@ -240,6 +246,7 @@ def poison(field: Field) -> None:
         field.happened("events that only a handler can refuse", len(forged))
         # one consumer may apply what another refuses; reconcile rightly says that nobody published it
         strangers = {str(record.header("ce_id")) for record in (*sent, *forged) if record.header("ce_id")}
+        strangers |= {_kept_by_the_board(record) for record in forged}
         field.judge(province, merged(ledgers), strangers=strangers)
         field.result.wrongs["I4"] += buried(province, bootstrap, wanted)
     if not field.controls:
