@@ -259,7 +259,9 @@ class World:
             return [dict(row) for row in (await snapshot.execute(text(statement), parameters)).mappings()]
 
     async def ledger(self) -> list[dict[str, Any]]:
-        return await self.rows("SELECT * FROM notifications ORDER BY created_at, kind, step, officer_id")
+        return await self.rows(
+            "SELECT * FROM notifications ORDER BY created_at, kind, step, officer_id, period, obligation"
+        )
 
     async def one(self) -> dict[str, Any]:
         (row,) = await self.ledger()
