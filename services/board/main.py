@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from services.board.accounts import store
+from services.board.accounts.domain import FORGOTTEN_AFTER
 from services.board.accounts.passwords import Passwords
 from services.board.accounts.signing_in import Accounts, Terms
 from services.board.consumer import inbounds
@@ -15,7 +16,7 @@ from services.board.watching import Watch
 from shared.consuming.consumers import Consumers
 from shared.consuming.subscription import Subscription
 from shared.outbox.relay import Relay
-from shared.postgres.database import Database
+from shared.postgres.database import Database, Transaction
 from shared.projection.keyring import CopiedKeyring
 from shared.runtime.clock import Clock, SystemClock, business_clock
 from shared.runtime.settings import CommonSettings, KafkaSettings
@@ -25,7 +26,7 @@ from shared.web.app import create_app
 from shared.web.authentication import Operators
 from shared.web.exports import backbone_exports, mount_exports
 
-#: between two looks for sessions and links that ended long ago, and how long they are kept after that
+#: between two looks for what is past its term, and how long sessions and links are kept after their end
 PRUNE_SECONDS = 3600.0
 KEPT = timedelta(days=30)
 
@@ -45,6 +46,13 @@ def build(
     database = Database(
         settings.database_url, pool_size=settings.database_pool_size, application_name="thongsuot-board"
     )
+    devices_kept, sign_ins_kept = timedelta(settings.devices_kept_days), timedelta(settings.sign_ins_kept_days)
+
+    async def prune(tx: Transaction) -> int:
+        now = system.now()
+        kept = store.Kept(now - KEPT, now - devices_kept, now - sign_ins_kept, now - FORGOTTEN_AFTER)
+        return await store.prune(tx, kept)
+
     subscriptions = [
         Subscription("board", inbound, database, kafka, system, max_records=settings.consumer_max_records)
         for inbound in inbounds()
@@ -58,14 +66,11 @@ def build(
         backgrounds=[
             Relay("board", settings.database_url, kafka, system),  # its dead letters alone
             keyring,
-            Ticker(
-                "sessions", database, system, lambda tx: store.prune(tx, system.now() - KEPT),
-                interval_seconds=PRUNE_SECONDS,
-            ),
+            Ticker("sessions", database, system, prune, interval_seconds=PRUNE_SECONDS),
         ],
         consumers=Consumers("board", kafka, subscriptions, grace_seconds=settings.grace_seconds),
         grace_seconds=settings.grace_seconds,
-    )  # fmt: skip
+    )
     terms = Terms(timedelta(seconds=settings.idle_seconds), timedelta(seconds=settings.session_seconds))
     accounts = Accounts(database, system, terms, Passwords())
     service.app = create_app(
@@ -76,5 +81,6 @@ def build(
         lifespan=service.lifespan,
     )
     mount_exports(service.app, database, backbone_exports(), operators=Operators(keyring, business))
-    mount(service.app, Site(database, accounts, business, settings.public_url), Watch(settings.watched, system))
+    site = Site(database, accounts, business, settings.public_url, devices_kept)
+    mount(service.app, site, Watch(settings.watched, system))
     return service

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Column,
     Date,
     DateTime,
+    Double,
     Identity,
     Index,
     Integer,
@@ -199,8 +200,6 @@ accounts = Table(
     Column("password_hash", Text),  # argon2id in PHC form; NULL: the invitation is not used yet
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("changed_at", DateTime(timezone=True), nullable=False),
-    Column("failures", Integer, nullable=False, server_default="0"),  # wrong passwords since the last right one
-    Column("failed_at", DateTime(timezone=True)),
     Column("closed_at", DateTime(timezone=True)),
     Column("closed_why", Text),
 )
@@ -233,6 +232,29 @@ sessions = Table(
     Column("client", Text, nullable=False),  # the browser's name for itself, shortened
 )
 
+#: devices on which a person has signed in, by the SHA-256 of their token: wrong passwords of others do not count there
+devices = Table(
+    "devices",
+    metadata,
+    Column("sha256", LargeBinary, primary_key=True),
+    Column("person_id", Text, nullable=False, index=True),
+    Column("made_at", DateTime(timezone=True), nullable=False),
+    Column("seen_at", DateTime(timezone=True), nullable=False, index=True),
+    Column("failures", Double, nullable=False, server_default="0"),  # wrong passwords since the last right one
+    Column("failed_at", DateTime(timezone=True)),
+)
+
+#: wrong passwords by the id that was given, known or not, and the address; a table, so that instances agree
+failures = Table(
+    "failures",
+    metadata,
+    Column("whom", LargeBinary, nullable=False),  # SHA-256: people type passwords into the field of the id
+    Column("address", Text, nullable=False),  # as it is counted: of IPv6 the /64; empty: over all addresses
+    Column("failures", Double, nullable=False),  # over all addresses it need not be whole: some are forgiven
+    Column("failed_at", DateTime(timezone=True), nullable=False, index=True),
+    PrimaryKeyConstraint("whom", "address"),
+)
+
 #: who signed in, failed to, was invited, signed out: append-only
 sign_ins = Table(
     "sign_ins",
@@ -244,4 +266,5 @@ sign_ins = Table(
     Column("address", Text, nullable=False),
     CheckConstraint("what IN ('in', 'wrong', 'locked', 'out', 'invited', 'password', 'revoked')", name="sign_ins_what"),
     Index("sign_ins_person", "person_id", "at"),
+    Index("sign_ins_at", "at"),  # what is past its term
 )

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
 from services.board.accounts import store
-from services.board.accounts.domain import locked_until, password_faults
+from services.board.accounts.domain import failed, may_try, password_faults
 from services.board.accounts.passwords import Passwords
-from services.board.accounts.store import Account, Known
+from services.board.accounts.store import Caller, Known
 from shared.contract.ids import new_id
 from shared.postgres.database import Database
 from shared.runtime.clock import Clock
+from shared.web.limits import address_key
 
 #: a session's use is written down at most so often
 NOTED_EVERY = timedelta(seconds=60)
 MAX_CLIENT_CHARACTERS = 120
 
+#: how a caller without an address is counted
+NO_ADDRESS = "-"
+
+#: for operators: people are told the same of both
 Refused = Literal["wrong", "locked"]
 
 
@@ -33,10 +39,21 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """A new session; `token` is what the cookie carries, and is stored nowhere."""
+    """A new session, and the device that this person is known by from now on.
+
+    Both tokens are what cookies carry, and are stored nowhere.
+    """
 
     token: str
     lasts: timedelta
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordSet:
+    """A password is set; `device` is the token of the device on which it was."""
+
+    device: str
 
 
 def sha256_of(token: str) -> bytes:
@@ -53,35 +70,45 @@ class Accounts:
         self._terms = terms
         self._passwords = passwords
 
-    async def sign_in(self, person_id: str, password: str, *, address: str, client: str) -> SignedIn | Refused:
-        """Begin a session. An unknown person, a closed account and a wrong password are told alike. Raises Crowded.
+    async def sign_in(
+        self, person_id: str, password: str, *, address: str, client: str, devices: Sequence[str] = ()
+    ) -> SignedIn | Refused:
+        """Begin a session. Raises Crowded.
 
-        The password is looked at before the transaction opens; what counts is the account as it stands then, so that
-        of many tries at once no more than the free ones are answered.
+        An unknown person, a closed account, a wrong password and one that came too early cost the same work and leave
+        the same rows behind, so that neither answer nor time says which it was. The password is looked at before the
+        transaction opens; what counts are account and failures as they stand then, so that of many tries at once no
+        more than the free ones are answered.
         """
         now = self._system.now()
+        tokens = {sha256_of(token): token for token in devices}
+        caller = Caller(sha256_of(person_id), address_key(address) or NO_ADDRESS, list(tokens))
         async with self._database.read_transaction() as snapshot:
             seen = await store.account(snapshot, person_id)
-        if seen is not None and _is_locked(seen, now):
-            return await self._refuse("locked", seen, address, now)
+            before = await store.tried(snapshot, caller, person_id)
         stored = seen.password_hash if seen is not None and seen.closed_at is None else None
-        right = await self._passwords.matches(stored, password)
-        newer = (
-            await self._passwords.hash(password) if right and stored and self._passwords.is_outdated(stored) else None
-        )
+        right = await self._passwords.matches(stored, password, known=before.device is not None)
+        newer = None
+        if right and stored and may_try(before.guesses, now) and self._passwords.is_outdated(stored):
+            newer = await self._passwords.hash(password)
         async with self._database.transaction() as tx:
+            await store.one_at_a_time(tx, caller)
             account = await store.locked_account(tx, person_id)
-            if account is None:
-                await store.note(tx, "wrong", None, address, now)
-                return "wrong"
-            if _is_locked(account, now):
-                await store.note(tx, "locked", person_id, address, now)
+            tried = await store.tried(tx, caller, person_id)
+            whose = account.person_id if account is not None else None
+            if not may_try(tried.guesses, now):
+                await store.note(tx, "locked", whose, address, now)
                 return "locked"
-            if not right or account.closed_at is not None or account.password_hash != stored:
-                await store.failed(tx, person_id, now)
-                await store.note(tx, "wrong", person_id, address, now)
+            if not right or account is None or account.closed_at is not None or account.password_hash != stored:
+                await store.count(tx, caller, failed(tried.guesses, now), tried.device)
+                await store.note(tx, "wrong", whose, address, now)
                 return "wrong"
-            await store.succeeded(tx, person_id, newer)
+            if newer is not None:
+                await store.rehashed(tx, person_id, newer)
+            if tried.device is None:
+                await store.forget(tx, caller)
+            device = tokens[tried.device] if tried.device is not None else secrets.token_urlsafe(32)
+            await store.keep_device(tx, sha256_of(device), person_id, now)
             token = secrets.token_urlsafe(32)
             await store.begin_session(
                 tx, sha256_of(token), new_id(), person_id,
@@ -89,12 +116,7 @@ class Accounts:
                 client=client[:MAX_CLIENT_CHARACTERS],
             )  # fmt: skip
             await store.note(tx, "in", person_id, address, now)
-        return SignedIn(token, self._terms.session)
-
-    async def _refuse(self, why: Refused, account: Account, address: str, now: datetime) -> Refused:
-        async with self._database.transaction() as tx:
-            await store.note(tx, why, account.person_id, address, now)
-        return why
+        return SignedIn(token, self._terms.session, device)
 
     async def session_of(self, token: str) -> Known | None:
         """The live session of a cookie."""
@@ -120,10 +142,13 @@ class Accounts:
         async with self._database.transaction() as tx:
             return await store.invited(tx, sha256_of(token), self._system.now())
 
-    async def set_password(self, token: str, password: str, name: str, *, address: str) -> list[str] | None:
+    async def set_password(
+        self, token: str, password: str, name: str, *, address: str
+    ) -> PasswordSet | list[str] | None:
         """Set the password of the person of that name by a link, which is used up. Raises Crowded.
 
-        Returns what is wrong with it; None: the link is dead.
+        The device on which it is set is known from then on: who cannot sign in beside an attack gets a link and can.
+        Returns what is wrong with the password; None: the link is dead.
         """
         person_id = await self.invited(token)
         if person_id is None:
@@ -131,18 +156,14 @@ class Accounts:
         if faults := password_faults(password, person_id, name):
             return faults
         made = await self._passwords.hash(password)
-        now = self._system.now()
+        now, device = self._system.now(), secrets.token_urlsafe(32)
         async with self._database.transaction() as tx:
             if await store.invited(tx, sha256_of(token), now) is None:
                 return None  # somebody used it meanwhile
             await store.set_password(tx, person_id, made, now)
+            await store.keep_device(tx, sha256_of(device), person_id, now)
             await store.note(tx, "password", person_id, address, now)
-        return []
-
-
-def _is_locked(account: Account, now: datetime) -> bool:
-    until = locked_until(account.failures, account.failed_at)
-    return until is not None and now < until
+        return PasswordSet(device)
 
 
 async def invite(database: Database, person_id: str, *, by: str, now: datetime, lasts: timedelta) -> str:

@@ -1,14 +1,15 @@
-"""SQL of accounts, invitations and sessions. Nothing here commits."""
+"""SQL of accounts, invitations, sessions, devices and wrong passwords. Nothing here commits."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 
-from services.board.accounts.domain import Session
+from services.board.accounts.domain import Failures, Guesses, Session
 from shared.postgres.database import ReadTransaction, Transaction
 
 
@@ -18,9 +19,27 @@ class Account:
 
     person_id: str
     password_hash: str | None
-    failures: int
-    failed_at: datetime | None
     closed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who tries to sign in: the id that was given, the address as it is counted, and the tokens of its devices.
+
+    Ids and tokens are known by their SHA-256: people type passwords into the field of the id.
+    """
+
+    whom: bytes
+    address: str
+    devices: Sequence[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """The wrong passwords that count for a caller, and which of its devices is known for this id."""
+
+    guesses: Guesses
+    device: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +52,36 @@ class Known:
     session: Session
 
 
-_ACCOUNT = """
-    SELECT person_id, password_hash, failures, failed_at, closed_at FROM accounts WHERE person_id = :person_id
-"""
+#: the address of the row that counts wrong passwords over all addresses
+ANYWHERE = ""
+#: rows of wrong passwords that are kept, some 150 bytes each; each costs who makes it an argon2 hash and its turn
+MOST_FAILURES = 200_000
+
+_ACCOUNT = "SELECT person_id, password_hash, closed_at FROM accounts WHERE person_id = :person_id"
 _LOCKED_ACCOUNT = text(f"{_ACCOUNT} FOR UPDATE")
-_FAILED = text("""
-    UPDATE accounts SET failures = failures + 1, failed_at = :now WHERE person_id = :person_id
+# also of an id that has no row
+_ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtext('board: sign-in'), hashtext(encode(:whom, 'hex')))")
+_FAILURES = text("""
+    SELECT address, failures, failed_at FROM failures WHERE whom = :whom AND address IN (:address, :anywhere)
 """)
-_SUCCEEDED = text("""
-    UPDATE accounts SET failures = 0, failed_at = NULL,
-           password_hash = COALESCE(CAST(:newer AS text), password_hash)
-     WHERE person_id = :person_id
+_DEVICE = text("""
+    SELECT sha256, failures, failed_at FROM devices
+     WHERE sha256 = ANY(CAST(:devices AS bytea[])) AND person_id = :person_id ORDER BY seen_at DESC, sha256 LIMIT 1
 """)
+_COUNT = text("""
+    INSERT INTO failures (whom, address, failures, failed_at) VALUES (:whom, :address, :failures, :failed_at)
+    ON CONFLICT (whom, address) DO UPDATE SET failures = EXCLUDED.failures, failed_at = EXCLUDED.failed_at
+""")
+_COUNT_DEVICE = text("UPDATE devices SET failures = :failures, failed_at = :failed_at WHERE sha256 = :sha256")
+_FORGET = text("DELETE FROM failures WHERE whom = :whom AND address = :address")
+_KEEP_DEVICE = text("""
+    INSERT INTO devices (sha256, person_id, made_at, seen_at) VALUES (:sha256, :person_id, :now, :now)
+    ON CONFLICT (sha256) DO UPDATE SET seen_at = EXCLUDED.seen_at, failures = 0, failed_at = NULL
+""")
+_FORGET_DEVICES = text("DELETE FROM devices WHERE person_id = :person_id")
+_REHASHED = text("UPDATE accounts SET password_hash = :hash WHERE person_id = :person_id")
 _SET_PASSWORD = text("""
-    UPDATE accounts SET password_hash = :hash, changed_at = :now, failures = 0, failed_at = NULL
+    UPDATE accounts SET password_hash = :hash, changed_at = :now
      WHERE person_id = :person_id AND closed_at IS NULL
 """)
 _OPEN_ACCOUNT = text("""
@@ -79,8 +114,27 @@ _END = text("""
        AND (CAST(:session_id AS uuid) IS NULL OR session_id = :session_id)
 """)
 _NOTE = text("INSERT INTO sign_ins (at, person_id, what, address) VALUES (:at, :person_id, :what, :address)")
-_PRUNE = text("DELETE FROM sessions WHERE seen_at < :before")
-_PRUNE_INVITATIONS = text("DELETE FROM invitations WHERE expires_at < :before")
+
+
+def _older(table: str, key: str, at: str) -> TextClause:
+    """The oldest rows of a table that are older than their term, so many at once."""
+    return text(f"""
+        DELETE FROM {table} WHERE ({key}) IN (
+            SELECT {key} FROM {table} WHERE {at} < :before ORDER BY {at} LIMIT :limit FOR UPDATE SKIP LOCKED
+        )
+    """)  # noqa: S608 - names of this module
+
+
+_PRUNE_SESSIONS = _older("sessions", "sha256", "seen_at")
+_PRUNE_INVITATIONS = _older("invitations", "sha256", "expires_at")
+_PRUNE_DEVICES = _older("devices", "sha256", "seen_at")
+_PRUNE_SIGN_INS = _older("sign_ins", "id", "at")
+_PRUNE_FAILURES = _older("failures", "whom, address", "failed_at")
+_PRUNE_CROWD = text("""
+    DELETE FROM failures WHERE (whom, address) IN (
+        SELECT whom, address FROM failures ORDER BY failed_at DESC, whom, address OFFSET :most LIMIT :limit
+    )
+""")
 
 
 async def account(snapshot: ReadTransaction, person_id: str) -> Account | None:
@@ -89,20 +143,54 @@ async def account(snapshot: ReadTransaction, person_id: str) -> Account | None:
     return Account(*row) if row is not None else None
 
 
+async def one_at_a_time(tx: Transaction, caller: Caller) -> None:
+    """Wait for other tries at this id, known or not, to be counted."""
+    await tx.execute(_ONE_AT_A_TIME, {"whom": caller.whom})
+
+
 async def locked_account(tx: Transaction, person_id: str) -> Account | None:
-    """The account, locked until the transaction ends: two tries at once are counted as two."""
+    """The account, locked until the transaction ends: it is not closed while somebody signs in."""
     row = (await tx.execute(_LOCKED_ACCOUNT, {"person_id": person_id})).one_or_none()
     return Account(*row) if row is not None else None
 
 
-async def failed(tx: Transaction, person_id: str, now: datetime) -> None:
-    """Count a wrong password."""
-    await tx.execute(_FAILED, {"person_id": person_id, "now": now})
+async def tried(snapshot: ReadTransaction, caller: Caller, person_id: str) -> Tried:
+    """The wrong passwords that count for the caller."""
+    given = {"whom": caller.whom, "address": caller.address, "anywhere": ANYWHERE}
+    found = {row[0]: Failures(row[1], row[2]) for row in await snapshot.execute(_FAILURES, given)}
+    devices = {"devices": list(caller.devices), "person_id": person_id}
+    device = (await snapshot.execute(_DEVICE, devices)).one_or_none()
+    guesses = Guesses(
+        found.get(caller.address, Failures()), found.get(ANYWHERE, Failures()),
+        Failures(device[1], device[2]) if device is not None else None,
+    )  # fmt: skip
+    return Tried(guesses, device[0] if device is not None else None)
 
 
-async def succeeded(tx: Transaction, person_id: str, newer_hash: str | None) -> None:
-    """Forget the wrong passwords; keep the same password's hash by newer parameters, where there is one."""
-    await tx.execute(_SUCCEEDED, {"person_id": person_id, "newer": newer_hash})
+async def count(tx: Transaction, caller: Caller, guesses: Guesses, device: bytes | None) -> None:
+    """Store the caller's wrong passwords."""
+    if device is not None and guesses.device is not None:
+        counted = {"sha256": device, "failures": guesses.device.count, "failed_at": guesses.device.at}
+        await tx.execute(_COUNT_DEVICE, counted)
+        return
+    for address, failures in ((caller.address, guesses.address), (ANYWHERE, guesses.anywhere)):
+        counted = {"whom": caller.whom, "address": address, "failures": failures.count, "failed_at": failures.at}
+        await tx.execute(_COUNT, counted)
+
+
+async def forget(tx: Transaction, caller: Caller) -> None:
+    """Forget the wrong passwords from the caller's address; those over all addresses are forgiven by time alone."""
+    await tx.execute(_FORGET, {"whom": caller.whom, "address": caller.address})
+
+
+async def keep_device(tx: Transaction, sha256: bytes, person_id: str, now: datetime) -> None:
+    """Know the device by its token: a new one, or one that has signed in again."""
+    await tx.execute(_KEEP_DEVICE, {"sha256": sha256, "person_id": person_id, "now": now})
+
+
+async def rehashed(tx: Transaction, person_id: str, newer_hash: str) -> None:
+    """Keep the same password's hash by newer parameters."""
+    await tx.execute(_REHASHED, {"person_id": person_id, "hash": newer_hash})
 
 
 async def invite(
@@ -120,9 +208,10 @@ async def invited(tx: ReadTransaction, sha256: bytes, now: datetime) -> str | No
 
 
 async def set_password(tx: Transaction, person_id: str, password_hash: str, now: datetime) -> None:
-    """Store the password, use up every link of the person, and end the sessions that an older password began."""
+    """Store the password, use up every link of the person, and end what an older password began."""
     await tx.execute(_SET_PASSWORD, {"person_id": person_id, "hash": password_hash, "now": now})
     await tx.execute(_USE_INVITATIONS, {"person_id": person_id, "now": now})
+    await tx.execute(_FORGET_DEVICES, {"person_id": person_id})
     await end_sessions(tx, person_id, now, "password")
 
 
@@ -158,11 +247,29 @@ async def note(tx: Transaction, what: str, person_id: str | None, address: str, 
     await tx.execute(_NOTE, {"at": at, "person_id": person_id, "what": what, "address": address})
 
 
-async def prune(tx: Transaction, before: datetime) -> int:
-    """Drop sessions and links that ended long ago; returns how many."""
-    sessions = await tx.execute(_PRUNE, {"before": before})
-    links = await tx.execute(_PRUNE_INVITATIONS, {"before": before})
-    return sessions.rowcount + links.rowcount
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Before which moment what ended is dropped: sessions and links, devices, the record of sign-ins."""
+
+    sessions: datetime
+    devices: datetime
+    sign_ins: datetime
+    failures: datetime
+
+
+async def prune(tx: Transaction, kept: Kept, limit: int = 5_000) -> int:
+    """Drop what is older than its term, and the oldest failures beyond MOST_FAILURES; returns how many."""
+    rows = 0
+    for statement, before in (
+        (_PRUNE_SESSIONS, kept.sessions),
+        (_PRUNE_INVITATIONS, kept.sessions),
+        (_PRUNE_DEVICES, kept.devices),
+        (_PRUNE_SIGN_INS, kept.sign_ins),
+        (_PRUNE_FAILURES, kept.failures),
+    ):
+        rows += (await tx.execute(statement, {"before": before, "limit": limit})).rowcount
+    rows += (await tx.execute(_PRUNE_CROWD, {"most": MOST_FAILURES, "limit": limit})).rowcount
+    return rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +288,7 @@ _LISTED = text("""
       FROM accounts a ORDER BY a.person_id
 """)
 _CLOSE = text("""
-    UPDATE accounts SET closed_at = :now, closed_why = :why, password_hash = NULL, failures = 0, failed_at = NULL
+    UPDATE accounts SET closed_at = :now, closed_why = :why, password_hash = NULL
      WHERE person_id = :person_id AND closed_at IS NULL
 """)
 
@@ -192,11 +299,12 @@ async def listed(snapshot: ReadTransaction) -> list[Listed]:
 
 
 async def close(tx: Transaction, person_id: str, now: datetime, why: str) -> bool:
-    """Close the account, and end its password, sessions and links. False: there is no open one.
+    """Close the account, and end its password, sessions, links and devices. False: there is no open one.
 
     An invitation opens it again: the password that was the reason to close it must not come back to life with it.
     """
     found = await tx.execute(_CLOSE, {"person_id": person_id, "now": now, "why": why})
     await end_sessions(tx, person_id, now, "closed")
+    await tx.execute(_FORGET_DEVICES, {"person_id": person_id})
     await tx.execute(_USE_INVITATIONS, {"person_id": person_id, "now": now})
     return bool(found.rowcount)

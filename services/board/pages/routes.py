@@ -15,9 +15,9 @@ from starlette.responses import RedirectResponse, Response
 
 from services.board import metrics
 from services.board.accounts.passwords import Crowded
-from services.board.accounts.signing_in import SignedIn
+from services.board.accounts.signing_in import PasswordSet, SignedIn
 from services.board.pages import climbs, explanation, health, tasks, views, words
-from services.board.pages.web import COOKIE, STATIC, Site, Visit, own_path
+from services.board.pages.web import COOKIE, STATIC, Site, Visit, devices_of, own_path, remember_device
 from services.board.readmodel import queries
 from services.board.readmodel.queries import PAGE_ROWS, Line
 from services.board.viewing import roles_on
@@ -63,12 +63,14 @@ def router(site: Site, watch: Watch) -> APIRouter:
         person_id, after = given.get("person_id", "").strip()[:100], own_path(given.get("next", "/"))
         client = visit.request.headers.get("user-agent", "")
         try:
-            signed = await site.accounts.sign_in(person_id, given.get("password", ""), address=address, client=client)
+            signed = await site.accounts.sign_in(
+                person_id, given.get("password", ""), address=address, client=client, devices=devices_of(visit.request)
+            )
         except Crowded as error:
             raise unavailable(CROWDED_SECONDS) from error
         metrics.SIGN_INS_TOTAL.labels("in" if isinstance(signed, SignedIn) else signed).inc()
         if not isinstance(signed, SignedIn):
-            refusal = words.REFUSALS[signed]
+            refusal = words.REFUSALS["not_signed_in"]
             return visit.show("sign_in.html.j2", 403, refusal=refusal, person_id=person_id, after=after)
         if visit.known is not None:
             await site.accounts.sign_out(visit.known, address=address)
@@ -77,6 +79,7 @@ def router(site: Site, watch: Watch) -> APIRouter:
             COOKIE, signed.token, max_age=int(signed.lasts.total_seconds()), path="/", secure=True, httponly=True,
             samesite="lax",
         )  # fmt: skip
+        remember_device(answer, visit.request, signed.device, site.devices_kept)
         return answer
 
     async def sign_out(visit: Visit) -> Response:
@@ -101,20 +104,20 @@ def router(site: Site, watch: Watch) -> APIRouter:
         person = await site.person(person_id) if person_id is not None else None
         if person is None:
             return visit.show("invitation.html.j2", 404, person_id=None, refusals=[])
-        faults: list[str] | None = ["not_the_same"]
+        done: PasswordSet | list[str] | None = ["not_the_same"]
         if given.get("password", "") == given.get("again", ""):
             try:
-                faults = await site.accounts.set_password(
-                    token, given.get("password", ""), person.name, address=address
-                )
+                done = await site.accounts.set_password(token, given.get("password", ""), person.name, address=address)
             except Crowded as error:
                 raise unavailable(CROWDED_SECONDS) from error
-        if faults is None:
+        if done is None:
             return visit.show("invitation.html.j2", 404, person_id=None, refusals=[])
-        if faults:
-            refusals = [words.REFUSALS[fault] for fault in faults]
+        if not isinstance(done, PasswordSet):
+            refusals = [words.REFUSALS[fault] for fault in done]
             return visit.show("invitation.html.j2", 422, person_id=person_id, refusals=refusals)
-        return RedirectResponse("/dang-nhap", 303, {"Cache-Control": "no-store"})
+        answer = RedirectResponse("/dang-nhap", 303, {"Cache-Control": "no-store"})
+        remember_device(answer, visit.request, done.device, site.devices_kept)
+        return answer
 
     async def operations(visit: Visit) -> Response:
         if not visit.runs_the_system:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
 from importlib.resources import files
@@ -35,6 +35,10 @@ from shared.web.problems import problem_for
 log = get_logger()
 
 COOKIE = "__Host-board"
+#: tokens of the people who have signed in with this browser, so that nobody else's wrong passwords keep them out
+DEVICE_COOKIE = "__Host-device"
+#: people of one browser, and characters of a token
+MOST_DEVICES, MAX_TOKEN_CHARACTERS = 8, 64
 LANGUAGE_COOKIE = "lang"
 MAX_FORM_BYTES = 64 * 1024
 #: nothing but our own style sheet, and forms to ourselves
@@ -136,9 +140,12 @@ class Visit:
 class Site:
     """Makes a route of a page's function."""
 
-    def __init__(self, database: Database, accounts: Accounts, business: Clock, public_url: str) -> None:
+    def __init__(
+        self, database: Database, accounts: Accounts, business: Clock, public_url: str, devices_kept: timedelta
+    ) -> None:
         self._database = database
         self.accounts = accounts
+        self.devices_kept = devices_kept
         self._clock = business
         self._origin = public_url
         self._trees = Trees()
@@ -220,6 +227,21 @@ def _foreign_form() -> Problem:
         "Biểu mẫu này không gửi từ trang của hệ thống, hoặc trang đã cũ. Hãy tải lại trang rồi gửi lại.",
         "The form was not sent from a page of this system, or the page is out of date. Reload it and send it again.",
     )
+
+
+def devices_of(request: Request) -> list[str]:
+    """The tokens of this browser, one for each person, the newest first."""
+    tokens = request.cookies.get(DEVICE_COOKIE, "").split(".")
+    return [token for token in tokens if 0 < len(token) <= MAX_TOKEN_CHARACTERS][:MOST_DEVICES]
+
+
+def remember_device(answer: Response, request: Request, token: str, lasts: timedelta) -> None:
+    """Have the browser keep the token beside those of others; each person's own, so that nobody knows another's."""
+    tokens = [token, *(other for other in devices_of(request) if other != token)][:MOST_DEVICES]
+    answer.set_cookie(
+        DEVICE_COOKIE, ".".join(tokens), max_age=int(lasts.total_seconds()), path="/", secure=True, httponly=True,
+        samesite="lax",
+    )  # fmt: skip
 
 
 def language_of(request: Request) -> str:

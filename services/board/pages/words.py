@@ -104,13 +104,12 @@ CSV_HEADS: Mapping[str, tuple[str, ...]] = {
 }
 #: why a sign-in or a password is not taken
 REFUSALS: Mapping[str, Pair] = {
-    "wrong": (
-        "Mã hoặc mật khẩu không đúng. Nếu quên mật khẩu, đề nghị quản trị hệ thống gửi lại đường dẫn.",
-        "The id or the password is wrong. If you have forgotten it, ask an administrator for a new link.",
-    ),
-    "locked": (
-        "Đã sai nhiều lần. Hãy thử lại sau ít phút.",
-        "There were too many wrong tries. Try again in a few minutes.",
+    # one text for all: it may not say whether the id exists, nor whether the password was looked at
+    "not_signed_in": (
+        "Chưa đăng nhập được: mã hoặc mật khẩu không đúng, hoặc đã sai nhiều lần. Hãy thử lại sau ít phút. "
+        "Nếu quên mật khẩu, đề nghị quản trị hệ thống gửi lại đường dẫn.",
+        "You are not signed in: the id or the password is wrong, or was wrong too often. Try again in a few minutes. "
+        "If you have forgotten the password, ask an administrator for a new link.",
     ),
     "too_short": ("Mật khẩu cần ít nhất 12 ký tự.", "A password has at least 12 characters."),
     "too_long": ("Mật khẩu có nhiều nhất 128 ký tự.", "A password has at most 128 characters."),

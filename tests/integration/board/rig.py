@@ -15,7 +15,7 @@ from argon2 import PasswordHasher
 from sqlalchemy import text
 
 from services.board.accounts.passwords import Passwords
-from services.board.accounts.signing_in import Accounts, Terms, invite
+from services.board.accounts.signing_in import Accounts, PasswordSet, Terms, invite
 from services.board.consumer import inbounds
 from services.board.pages.routes import mount
 from services.board.pages.web import Site
@@ -217,7 +217,7 @@ class World:
         terms = Terms(idle=timedelta(minutes=30), session=timedelta(hours=10))
         self.accounts = Accounts(self.database, self.system, terms, Passwords(CHEAP))
         self.app = create_app("board", title="board", description="", readiness=_ready)
-        site = Site(self.database, self.accounts, self.business, ORIGIN)
+        site = Site(self.database, self.accounts, self.business, ORIGIN, timedelta(days=180))
         watch = Watch({"intake": [INTAKE_URL]}, self.system, transport=httpx.MockTransport(self._service))
         mount(self.app, site, watch)
 
@@ -246,8 +246,8 @@ class World:
 
     async def account(self, person_id: str) -> None:
         """An account with the usual password."""
-        faults = await self.accounts.set_password(await self.invited(person_id), PASSWORD, "–", address="192.0.2.1")
-        assert faults == []
+        done = await self.accounts.set_password(await self.invited(person_id), PASSWORD, "–", address="192.0.2.1")
+        assert isinstance(done, PasswordSet)
 
     async def signed_in(self, person_id: str, **options: str) -> Browser:
         """A browser of the person, signed in."""

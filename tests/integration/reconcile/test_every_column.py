@@ -142,6 +142,8 @@ EMPTY: dict[str, str] = {
     "board.invitations": "holds links that are used up",
     "board.sessions": "holds who is signed in",
     "board.sign_ins": "holds who signed in",
+    "board.devices": "holds in which browsers people signed in",
+    "board.failures": "holds wrong passwords",
 }
 #: comparison -> a spoil (its beginning) that only this comparison finds
 CONTROLS: dict[str, str] = {
