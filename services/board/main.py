@@ -46,6 +46,10 @@ def build(
     database = Database(
         settings.database_url, pool_size=settings.database_pool_size, application_name="thongsuot-board"
     )
+    # of its own, so that neither readers nor the consumers can keep the others waiting for a connection
+    pages = Database(
+        settings.database_url, pool_size=settings.pages_pool_size, application_name="thongsuot-board-pages"
+    )
     devices_kept, sign_ins_kept = timedelta(settings.devices_kept_days), timedelta(settings.sign_ins_kept_days)
 
     async def prune(tx: Transaction) -> int:
@@ -70,9 +74,10 @@ def build(
         ],
         consumers=Consumers("board", kafka, subscriptions, grace_seconds=settings.grace_seconds),
         grace_seconds=settings.grace_seconds,
+        further=[pages],
     )
     terms = Terms(timedelta(seconds=settings.idle_seconds), timedelta(seconds=settings.session_seconds))
-    accounts = Accounts(database, system, terms, Passwords())
+    accounts = Accounts(pages, system, terms, Passwords())
     service.app = create_app(
         "board",
         title="Thông Suốt – bảng theo dõi / board",
@@ -81,6 +86,6 @@ def build(
         lifespan=service.lifespan,
     )
     mount_exports(service.app, database, backbone_exports(), operators=Operators(keyring, business))
-    site = Site(database, accounts, business, settings.public_url, devices_kept)
+    site = Site(pages, accounts, business, settings.public_url, devices_kept)
     mount(service.app, site, Watch(settings.watched, system))
     return service

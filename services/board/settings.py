@@ -23,6 +23,8 @@ class BoardSettings(ServiceSettings):
     idle_seconds: float = Field(default=30 * 60, gt=0)
     session_seconds: float = Field(default=10 * 3600, gt=0)
     invitation_seconds: float = Field(default=3 * 86400, gt=0)
+    #: connections of pages and accounts, so that neither readers nor consumers keep the others waiting
+    pages_pool_size: int = Field(default=10, ge=1)
     #: how long a device on which somebody signed in is known after the last time
     devices_kept_days: int = Field(default=180, ge=1, le=3_650)
     #: how long it is kept who signed in, out, or failed to

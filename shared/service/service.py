@@ -75,6 +75,8 @@ class Service:
     looks: Mapping[str, Callable[[ReadTransaction], Awaitable[Check]]] = field(default_factory=dict)
     #: of business time, where it matters when a request arrived
     clock: Clock | None = None
+    #: more pools to the same database, closed with it
+    further: Sequence[Database] = ()
     app: FastAPI = field(init=False)
     _gauges: asyncio.Task[None] | None = None
     _asked_at: float | None = None
@@ -106,7 +108,8 @@ class Service:
             asked_at = now if self._asked_at is None else self._asked_at
             # requests that ended early leave their time to the backgrounds
             await self._stop_all(started, asked_at + REQUESTS_GRACE_SECONDS + self.grace_seconds - now)
-            await self._within(CLOSING_SECONDS, {"database": self.database.close()})
+            pools = (self.database, *self.further)
+            await self._within(CLOSING_SECONDS, {f"database {place}": pool.close() for place, pool in enumerate(pools)})
             log.info("The service has stopped.", action="service.stopped", service=self.name)
 
     async def _stop_all(self, started: Sequence[Background], seconds: float) -> None:
@@ -206,7 +209,7 @@ class Service:
                 log.info("Gauges could not be read.", action="service.gauges_failed", error=repr(error))
             for pulse in self.pulses():
                 pulse.publish()
-            metrics.DATABASE_POOL_IN_USE.set(self.database.pool_in_use())
+            metrics.DATABASE_POOL_IN_USE.set(sum(pool.pool_in_use() for pool in (self.database, *self.further)))
             if self.consumers is not None:
                 try:
                     self.consumers.publish_lag()
