@@ -180,7 +180,7 @@ notices = Table(  # the ledger of notices, as notifier tells it
     "notices",
     metadata,
     Column("notification_id", Uuid, primary_key=True),
-    Column("obligation", Text, nullable=False, index=True),
+    Column("obligation", Text, nullable=False),
     Column("kind", Text, nullable=False),
     Column("step", Text, nullable=False),
     Column("officer_id", Text, nullable=False),
@@ -188,6 +188,7 @@ notices = Table(  # the ledger of notices, as notifier tells it
     Column("outcome", Text, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False),
     Column("version", Integer, nullable=False),
+    Index("notices_newest", "obligation", "at", "notification_id"),  # pages show the newest of each obligation
     # what one person above was told of
     Index("notices_escalated", "officer_id", postgresql_where=text("kind = 'escalation'")),
 )

@@ -13,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import RowMapping
 
 from services.board.pages.words import Pair
-from services.board.readmodel.queries import Line
+from services.board.readmodel.queries import MOST_ABOVE, MOST_BEFORE, Line
 
 _STEP = re.compile(r"overdue(?:/\d+)?(?:/rung-(?P<rung>.+))?")
 
@@ -37,6 +37,8 @@ class Climb:
     line: Line
     above: tuple[Told, ...]  # by the rungs' notices, in their order
     before: tuple[Told, ...]  # to the officer and the agency, in their order
+    older_above: bool = False  # whether there are older ones than these
+    older_before: bool = False
 
     def tells(self, person_id: str) -> bool:
         """Whether the person was told."""
@@ -44,18 +46,18 @@ class Climb:
 
 
 def climbs(lines: Sequence[Line], notices: Sequence[RowMapping], names: Mapping[str, tuple[str, str]]) -> list[Climb]:
-    """The climb of each of these overdue reports. An earlier one, which ended, told of another deadline."""
+    """The climb of each of these overdue reports. `notices`: as queries.notices_of gives them."""
     of_line: dict[str, list[Told]] = {line.obligation: [] for line in lines}
     for notice in notices:
         of_line[notice["obligation"]].append(_told(notice, names))
-    return [
-        Climb(
-            line,
-            tuple(told for told in of_line[line.obligation] if told.kind == "escalation" and told.at >= line.deadline),
-            tuple(told for told in of_line[line.obligation] if told.kind != "escalation"),
-        )
-        for line in lines
-    ]
+    return [_climb(line, of_line[line.obligation]) for line in lines]
+
+
+def _climb(line: Line, told: Sequence[Told]) -> Climb:
+    above = tuple(one for one in told if one.kind == "escalation")
+    before = tuple(one for one in told if one.kind != "escalation")
+    older = len(above) > MOST_ABOVE, len(before) > MOST_BEFORE
+    return Climb(line, above[-MOST_ABOVE:], before[-MOST_BEFORE:], *older)
 
 
 def rung_of(step: str) -> Pair:

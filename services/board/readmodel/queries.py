@@ -20,8 +20,10 @@ from shared.postgres.database import ReadTransaction
 PAGE_ROWS = 50
 #: periods side by side in the heat map, the newest last
 MOST_PERIODS = 12
-#: rows of what one person has to send, or was told of, and notices about the rows of one page
-MOST_OWN, MOST_NOTICES = 200, 5000
+#: rows of what one person has to send, or was told of
+MOST_OWN = 200
+#: of each climb the newest notices: to those above, and to officer and agency
+MOST_ABOVE, MOST_BEFORE = 20, 10
 #: regimes to choose from
 MOST_REGIMES = 500
 #: of one obligation the newest: versions (intake takes no more of it), steps, notices
@@ -143,7 +145,8 @@ _FREQUENT = text("""
      GROUP BY f->>'code' ORDER BY reports DESC, code LIMIT 10
 """)
 _OFFICERS_OF = text("""
-    SELECT officer_id, name, title, role, regimes FROM officers WHERE agency = :agency AND active ORDER BY role, name
+    SELECT officer_id, name, title, role, regimes FROM officers WHERE agency = :agency AND active
+     ORDER BY role, name, officer_id
 """)
 
 # what somebody still has to send, with the terms that say what is next; what opens later comes into sight in its time
@@ -154,6 +157,7 @@ _OWED = text(f"""
 """)  # noqa: S608 - text of this module
 # told of since the deadline in force: an earlier climb ended when its deadline moved
 _CLIMBED = "n.obligation = o.obligation AND n.kind = 'escalation' AND n.at >= o.deadline"
+_BEFORE_IT = "n.obligation = o.obligation AND n.kind IN ('reminder', 'returned', 'overdue')"
 _ESCALATED = text(f"""
     SELECT {_COLUMNS} FROM obligations o
      WHERE o.owed AND o.standing <> 'fulfilled' AND o.overdue AND {_SEEN}
@@ -171,11 +175,16 @@ _ESCALATED_TO = text(f"""
        AND o.obligation IN (SELECT obligation FROM notices WHERE officer_id = :person AND kind = 'escalation')
      ORDER BY o.deadline, o.obligation LIMIT :rows
 """)  # noqa: S608 - text of this module
-_NOTICES_OF = text("""
-    SELECT obligation, kind, step, officer_id, outcome, at FROM notices
-     WHERE obligation = ANY(CAST(:keys AS text[])) AND kind IN ('reminder', 'returned', 'overdue', 'escalation')
-     ORDER BY at, notification_id LIMIT :most
-""")
+_NOTICES_OF = text(f"""
+    SELECT newest.obligation, newest.kind, newest.step, newest.officer_id, newest.outcome, newest.at
+      FROM unnest(CAST(:keys AS text[])) AS of (obligation) JOIN obligations o USING (obligation)
+           CROSS JOIN LATERAL (
+               (SELECT * FROM notices n WHERE {_CLIMBED} ORDER BY n.at DESC, n.notification_id DESC LIMIT :above)
+               UNION ALL
+               (SELECT * FROM notices n WHERE {_BEFORE_IT} ORDER BY n.at DESC, n.notification_id DESC LIMIT :before)
+           ) AS newest
+     ORDER BY newest.at, newest.notification_id
+""")  # noqa: S608 - text of this module
 
 _OBLIGATION = text("SELECT CAST(document AS text) FROM obligation_documents WHERE obligation = :key")
 # of each the newest; they are turned round where they are read
@@ -434,8 +443,10 @@ async def escalated_to(snapshot: ReadTransaction, person_id: str) -> list[Line]:
 
 
 async def notices_of(snapshot: ReadTransaction, obligations: Sequence[str]) -> Sequence[RowMapping]:
-    """The notices about these obligations, in the order of their moments."""
-    given = {"keys": list(obligations), "most": MOST_NOTICES}
+    """The newest notices of each obligation's climb, in the order of their moments; one more of each of the two sorts
+    where there are older ones.
+    """
+    given = {"keys": sorted(set(obligations)), "above": MOST_ABOVE + 1, "before": MOST_BEFORE + 1}
     return (await snapshot.execute(_NOTICES_OF, given)).mappings().all()
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from services.board.pages.web import HEADERS, ICON_PATH, STYLE_PATH
@@ -184,6 +185,44 @@ async def test_escalations_say_who_was_told_and_show_it_to_whom_they_told(world:
     browser = await world.signed_in("province-head")
     await world.feed(officer("province-head", PROVINCE, "head", active=False, version=2))
     assert (await browser.get("/leo-thang")).status_code == 303
+
+
+async def test_of_each_climb_the_newest_notices_are_shown_whatever_the_others_have(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A report with many notices takes no other one's place, and the page says what it leaves out."""
+    many, few = f"{DEPARTMENT}_{MONTHLY}_2026-M10", f"{COMMUNE}_{MONTHLY}_2026-M10"
+    told: dict[str, Any] = {"kind": "escalation", "officer_id": CHIEF}
+    hours = [DEADLINE + timedelta(hours=number) for number in range(queries.MOST_ABOVE + 2)]
+    above = [notice(number, **told, step=f"overdue/rung-t+{number}h", at=at) for number, at in enumerate(hours)]
+    before = [notice(100 + number, at=DEADLINE - timedelta(hours=99 - number)) for number in range(12)]
+    last: dict[str, Any] = {
+        "obligation": f"{COMMUNE}/{MONTHLY}/2026-M10", "agency": COMMUNE, "at": DEADLINE + timedelta(days=9)
+    }  # fmt: skip
+    await world.feed(
+        overdue(DEPARTMENT), overdue(COMMUNE), *above[2:], *before[2:],
+        notice(200, **told, **last, step="overdue/rung-t+9d"), notice(201, **{**last, "at": DEADLINE}),
+    )  # fmt: skip
+    browser = await world.signed_in(CHAIR)
+
+    async def climb(of: str) -> str:
+        page = _main((await browser.get("/leo-thang")).text)
+        return page.split(f'<tr id="e-{of}"')[1].split("</tr>")[0]
+
+    whole = await climb(many)
+    assert ("bậc t+2h:" in whole, "cũ hơn không hiện" in whole) == (True, False)
+    await world.feed(*above[:2], *before[:2])
+    newest = await climb(many)
+    assert newest.count("cũ hơn không hiện") == 2
+    assert newest.replace("cũ hơn không hiện", "").count("bậc t+") == queries.MOST_ABOVE
+    assert newest.count("Nhắc sắp đến hạn") == queries.MOST_BEFORE
+    assert ("bậc t+2h:" in newest, "bậc t+1h:" in newest) == (True, False)
+    shown = await climb(few)
+    assert ("bậc t+9d:" in shown, "Nhắc sắp đến hạn" in shown, "cũ hơn" in shown) == (True, True, False)
+    # negative control: a bound over all of the page's rows, the oldest first, leaves out this report's newest notice
+    statement = text(f"SELECT * FROM ({queries._NOTICES_OF.text}) AS found ORDER BY at LIMIT 30")
+    monkeypatch.setattr(queries, "_NOTICES_OF", statement)
+    assert "bậc t+9d:" not in await climb(few)
 
 
 async def test_the_escalations_go_on_where_their_page_ended(world: World) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from services.board.pages.climbs import climbs, rung_of
-from services.board.readmodel.queries import Line
+from services.board.readmodel.queries import MOST_ABOVE, MOST_BEFORE, Line
 from shared.runtime.clock import LOCAL_ZONE
 
 DEADLINE = datetime(2026, 10, 19, 17, 0, tzinfo=LOCAL_ZONE)
@@ -30,7 +30,6 @@ def notice(kind: str, step: str, person: str, at: datetime) -> Any:
 def test_who_was_told_and_what_came_before_stand_in_their_order() -> None:
     notices = [
         notice("reminder", "due_soon", "o", DEADLINE - 48 * HOUR),
-        notice("escalation", "overdue/rung-t", "old", DEADLINE - HOUR),  # of a deadline that moved
         notice("overdue", "overdue/2", "o", DEADLINE),
         notice("escalation", "overdue/2", "h", DEADLINE),
         notice("escalation", "overdue/2/rung-t+3d", "c", DEADLINE + 72 * HOUR),
@@ -40,6 +39,18 @@ def test_who_was_told_and_what_came_before_stand_in_their_order() -> None:
         ("h", "Lê Văn An, Giám đốc", "ngay khi quá hạn"), ("c", "Trần B", "bậc t+3d"),
     ]  # fmt: skip
     assert [told.kind for told in found.before] == ["reminder", "overdue"]
+    assert (found.older_above, found.older_before) == (False, False)
+
+
+def test_where_older_notices_are_left_out_the_climb_says_so() -> None:
+    above = [notice("escalation", "overdue/rung-t", f"h{place}", DEADLINE + place * HOUR) for place in range(21)]
+    before = [notice("reminder", "due_soon", f"o{place}", DEADLINE - (20 - place) * HOUR) for place in range(11)]
+    [found] = climbs([LINE], [*before, *above], {})
+    assert [told.person for told in found.above] == [f"h{place}" for place in range(1, MOST_ABOVE + 1)]
+    assert [told.person for told in found.before] == [f"o{place}" for place in range(1, MOST_BEFORE + 1)]
+    assert (found.older_above, found.older_before) == (True, True)
+    [whole] = climbs([LINE], [*before[1:], *above[1:]], {})  # the control
+    assert (whole.above, whole.older_above, whole.older_before) == (found.above, False, False)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,16 @@
+"""Of each obligation the newest notices."""
+
+from shared.postgres.migrations import run_sql
+
+revision = "0006"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    run_sql(__file__)
+
+
+def downgrade() -> None:
+    raise NotImplementedError("the read model is made anew instead: python -m services.board rebuild --yes")
