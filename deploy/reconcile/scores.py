@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -163,6 +164,7 @@ def facts(obligation: Obligation, dossier: Dossier, reference: Reference) -> Ite
     told = Teller("facts", _WHERE, obligation.key, "theo intake và validator", "by intake and validator")
     stored, owned = _versions_stored(obligation), _versions_owned(dossier)
     for version, other in zip(stored, owned, strict=False):
+        _without_lost(version, other, reference)
         for verdict, its in zip(version["verdicts"], other["verdicts"], strict=False):
             if verdict["event_id"] is not None and not reference.archived("validator", verdict["event_id"]):
                 # from a validator whose database was lost: the new one judged again, later, with the same result
@@ -202,9 +204,26 @@ def _versions_stored(obligation: Obligation) -> list[dict[str, Any]]:
                 for verdict in version.verdicts
             ],
             "steps": [msgspec.structs.asdict(step) for step in version.steps],
+            "unable_at": version.unable_at,
         }
         for version in obligation.facts.versions
     ]  # fmt: skip
+
+
+def _without_lost(version: dict[str, Any], owned: dict[str, Any], reference: Reference) -> None:
+    """Take out what a validator said whose database was lost: later revisions, and that it could not judge."""
+    known = {(its["revision"], its["decided_at"]) for its in owned["verdicts"]}
+    version["verdicts"] = [
+        verdict
+        for verdict in version["verdicts"]
+        if verdict["revision"] == 1
+        or (verdict["revision"], verdict["decided_at"]) in known
+        or verdict["event_id"] is None
+        or reference.archived("validator", verdict["event_id"])
+    ]
+    first, its = version["unable_at"], owned["unable_at"]
+    if first is not None and (its is None or first < its) and not reference.archived_at("validator", first):
+        owned["unable_at"] = first
 
 
 def _earlier(row: asyncpg.Record, events: Mapping[str, Any]) -> dict[str, Any]:
@@ -227,6 +246,7 @@ def _versions_owned(dossier: Dossier) -> list[dict[str, Any]]:
         codes.setdefault(row["verdict_id"], set()).add(row["code"])
     events = {str(body.get("verdict_id")): event["event_id"] for event, body in _with_bodies(dossier.reached)}
     verdicts = {row["submission_id"]: row for row in dossier.verdicts}
+    unable = {row["submission_id"]: json.loads(row["document"]) for row in dossier.not_judged}
     earlier: dict[Any, list[dict[str, Any]]] = {}
     for row in dossier.earlier_verdicts:
         earlier.setdefault(row["submission_id"], []).append(_earlier(row, events))
@@ -247,9 +267,14 @@ def _versions_owned(dossier: Dossier) -> list[dict[str, Any]]:
                 "number": row["version"], "submission_id": row["submission_id"], "received_at": row["received_at"],
                 "officer_id": row["officer_id"], "nil": row["nil"], "verdicts": given,
                 "steps": steps.facts_of(dossier, row["submission_id"]),
+                "unable_at": _moment_of(unable.get(row["submission_id"])),
             }
         )  # fmt: skip
     return found
+
+
+def _moment_of(said: dict[str, Any] | None) -> datetime | None:
+    return None if said is None else datetime.fromisoformat(said["decided_at"])
 
 
 def _concerns(scoped: Any, obligation: Obligation) -> bool:

@@ -47,7 +47,7 @@ SUBSCRIPTIONS: dict[str, tuple[type[EventModel], ...]] = {
     # of its own, so that trouble with the registry keeps no revoked key alive
     "validator.access": _ACCESS,
     "scoring.registry": _REGISTRY,
-    "scoring.follow": (SubmissionReceived, VerdictReached, StepTaken, IntakeAvailable, IntakeUnavailable),
+    "scoring.follow": (SubmissionReceived, VerdictReached, NotJudged, StepTaken, IntakeAvailable, IntakeUnavailable),
     "scoring.access": _ACCESS,
     "notifier.registry": (*_REGISTRY, PersonRegistered, WebhookRegistered),
     "notifier.verdicts": (VerdictReached, NotJudged),

@@ -20,9 +20,9 @@ _TYPES = {
     "requests": ("intake", "vn.thongsuot.registry.request.v1"),
     "submissions": ("intake", "vn.thongsuot.submission.received.v1"),
     "steps": ("intake", "vn.thongsuot.submission.step.v1"),
-    "verdicts": ("validator", "vn.thongsuot.verdict.reached.v1"),
+    "verdicts": ("validator", "vn.thongsuot.verdict.reached.v1", "vn.thongsuot.verdict.not_judged.v1"),
 }
-_EVENTS = "SELECT convert_from(body, 'UTF8') FROM outbox_archive WHERE type = $1 ORDER BY id"
+_EVENTS = "SELECT convert_from(body, 'UTF8') FROM outbox_archive WHERE type = ANY($1) ORDER BY id"
 _RELIEFS = """
     SELECT r.relief_id, d.version, d.after AS status, d.decided_at AS known_at, r.starts_at, r.ends_at, r.hold_until,
            r.agencies, r.regimes, r.obligations FROM reliefs AS r JOIN relief_decisions AS d USING (relief_id)
@@ -31,8 +31,8 @@ _RELIEFS = """
 
 async def write(stack: Stack, folder: Path) -> None:
     """Into a folder that is there: one `.jsonl` for each of tests/second_scorer/agreement.py."""
-    for name, (service, kind) in _TYPES.items():
-        _put(folder, name, [json.loads(row[0]) for row in await _rows(stack, service, _EVENTS, kind)])
+    for name, (service, *kinds) in _TYPES.items():
+        _put(folder, name, [json.loads(row[0]) for row in await _rows(stack, service, _EVENTS, kinds)])
     _put(folder, "reliefs", [dict(row) for row in await _rows(stack, "scoring", _RELIEFS)])
     bodies = await _rows(stack, "scoring", "SELECT body FROM policies")
     _put(folder, "policies", [yaml.safe_load(row[0]) for row in bodies])

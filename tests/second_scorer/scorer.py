@@ -66,6 +66,12 @@ class Report:
     received: datetime
     verdict: Data | None
     steps: tuple[Data, ...]
+    unable: bool = False  # validation said that it could not judge it
+
+    @property
+    def waits(self) -> bool:
+        """It stands and has no verdict, which is not its agency's doing."""
+        return self.unable and self.verdict is None and self.withdrawn is None
 
     def first(self, kind: str) -> datetime | None:
         return min((moment(step["at"]) for step in self.steps if step["kind"] == kind), default=None)
@@ -214,7 +220,8 @@ def _falls(world: World, obligation: str, terms: Owed, since: datetime, until: d
         by = terms.planned
         reports = Reports(_known_reports(world, obligation, at), by, terms.certify, by, by)
         live = [report for report in reports.known if report.withdrawn is None]
-        if not reports.answering and not (live and (live[-1].verdict is None or live[-1].stands)):
+        waits = live and (live[-1].verdict is None or live[-1].stands or any(report.waits for report in live))
+        if not reports.answering and not waits:
             return True
     return False
 
@@ -523,9 +530,16 @@ def _reports(world: World, obligation: str) -> list[Data]:
 def _known_reports(world: World, obligation: str, now: datetime) -> list[Report]:
     """The versions received by a moment, in that order, with what had become of each."""
     verdicts: dict[str, Data] = {}
-    for verdict in sorted(world.verdicts, key=lambda verdict: verdict.get("revision", 1)):
-        if moment(verdict["decided_at"]) <= now:
+    firsts: set[str] = set()
+    unable = set()
+    for verdict in sorted(world.verdicts, key=_order_of_verdicts):
+        if moment(verdict["decided_at"]) > now:
+            continue
+        if verdict["outcome"] == "not_judged":
+            unable.add(verdict["submission_id"])
+        elif verdict.get("revision", 1) > 1 or verdict["submission_id"] not in firsts:
             verdicts[verdict["submission_id"]] = verdict
+            firsts.add(verdict["submission_id"])
     steps: dict[str, list[Data]] = {}
     for step in world.steps:
         if step.get("submission_id") and moment(step["at"]) <= now:  # others are about the obligation alone
@@ -534,10 +548,16 @@ def _known_reports(world: World, obligation: str, now: datetime) -> list[Report]
         Report(
             report["version"], report["officer_id"], report.get("nil", False), moment(report["received_at"]),
             verdicts.get(report["submission_id"]), tuple(steps.get(report["submission_id"], ())),
+            report["submission_id"] in unable,
         )
         for report in _reports(world, obligation)
         if moment(report["received_at"]) <= now
     ]  # fmt: skip
+
+
+def _order_of_verdicts(verdict: Data) -> tuple[bool, datetime, int]:
+    """First ones, of which the earliest counts; then later revisions by their moments, whoever numbered them."""
+    return verdict.get("revision", 1) > 1, moment(verdict["decided_at"]), verdict.get("revision", 1)
 
 
 @dataclass(frozen=True)
@@ -573,6 +593,14 @@ class Reports:
         by = max([self.certify_by, *(until for _, until in self.terms_of(report))])
         return self.since(report) if certified <= by else max(self.since(report), certified)
 
+    def answered_from(self, answer: Report) -> datetime:
+        """The same of the obligation: an earlier report that nobody could judge may turn out to be the answer."""
+        hours = [self.counts_from(answer)]
+        for report in self.known:
+            if report.waits and not (report.nil and not answer.nil):
+                hours.append(self.since(report))
+        return min(hours)
+
     def signed(self, report: Report) -> bool:
         return not self.certify or report.first("certified") is not None
 
@@ -587,11 +615,12 @@ class Reports:
 
     @property
     def awaited(self) -> bool:
-        """Whether something that came in time, or within the grace, has no verdict yet."""
+        """Whether something that came in time, or within the grace, has no verdict yet; or could not have one."""
         return any(
-            report.withdrawn is None and report.verdict is None and self.since(report) <= max(self.due, self.grace)
+            report.withdrawn is None and report.verdict is None
+            and (report.unable or self.since(report) <= max(self.due, self.grace))
             for report in self.known
-        )
+        )  # fmt: skip
 
     @property
     def is_missing(self) -> bool:
@@ -641,7 +670,8 @@ def _standing(world: World, obligation: str, terms: Owed, owed: bool, now: datet
     live = [report for report in reports.known if report.withdrawn is None]
     standing = "fulfilled" if answer else "nothing_sent"
     if live and answer is None:
-        standing = "awaiting_verdict" if live[-1].verdict is None or live[-1].stands else "returned"
+        waits = live[-1].verdict is None or live[-1].stands or any(report.waits for report in live)
+        standing = "awaiting_verdict" if waits else "returned"
 
     patience = due if answer else reports.patience
     looked = [now] if world.sweeps is None else [sweep for sweep in world.sweeps if sweep <= now]
@@ -669,7 +699,7 @@ def _standing(world: World, obligation: str, terms: Owed, owed: bool, now: datet
     lines: list[tuple[str, str, Decimal]] = []
     clauses, timeliness = policy["clauses"], policy["timeliness"]
     if answer is not None:
-        counted = reports.counts_from(answer)
+        counted = reports.answered_from(answer)
         on_time = counted <= due
         full = Decimal(timeliness["full"])
         lines.append(("timeliness", clauses["on_time"], full))
@@ -688,7 +718,7 @@ def _standing(world: World, obligation: str, terms: Owed, owed: bool, now: datet
     if owed and (taken_back := _taken_back(world, obligation, now)) is not None:
         # whoever had answered in time keeps what it earned, and what was sent in time may still turn out to answer
         by = min(due, taken_back)
-        answered = answer is not None and reports.counts_from(answer) <= by
+        answered = answer is not None and reports.answered_from(answer) <= by
         awaited = any(report.verdict is None and reports.since(report) <= by for report in live)
         owed = answered or awaited
         if not owed and overdue:

@@ -78,7 +78,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     ),
     Transition(
         "report", None, ("received",), "not_judged", ("hệ thống chưa kiểm tra được", "the system cannot judge it"),
-        obligation="`awaiting_verdict`, against nobody; a new version may be sent, or operators have it judged again",
+        obligation="`awaiting_verdict`, nobody is overdue; a new version may come, or operators have it judged again",
         notices="the officer is told once", event="verdict.not_judged",
     ),
     Transition(

@@ -48,6 +48,7 @@ _STEPS: dict[StepOfVersion, tuple[str, str]] = {
     "approved": ("người duyệt rút lại việc trả báo cáo", "a reviewer took back that the report was sent back"),
     "accepted": ("khiếu nại về kết quả kiểm tra được chấp nhận", "an appeal against the verdict was upheld"),
 }
+_UNABLE = ("báo cáo đã nhận, hệ thống chưa kiểm tra được", "a report was received that the system could not judge yet")
 _ANSWERED = ("đã có báo cáo đạt", "a report was accepted")
 _BY_REPORT = ("kết quả kiểm tra báo cáo thay đổi", "the verdict on the report changed")
 
@@ -318,13 +319,20 @@ def _shown(terms: Terms) -> tuple[object, ...]:
 
 def _why(changes: Sequence[Change], before: Facts, now: Facts) -> tuple[str, str]:
     """Why a line fell, in words: the weightiest of what has changed."""
-    named = next((_REASONS[change] for change in _REASONS if change in changes), None)
+    named = next((change for change in _REASONS if change in changes), None)
+    unable_before, unable_now = _unable(before), _unable(now)
+    if unable_now - unable_before and named in (None, "overdue_withdrawn"):
+        return _UNABLE
     if named is not None:
-        return named
+        return _REASONS[named]
     known = {step.step_id for version in before.versions for step in version.steps}
     taken = {step.kind for version in now.versions for step in version.steps if step.step_id not in known}
     step = next((_STEPS[kind] for kind in _STEPS if kind in taken), None)
-    return step or (_ANSWERED if "fulfilled" in changes else _BY_REPORT)
+    return step or (_ANSWERED if "fulfilled" in changes and unable_now == unable_before else _BY_REPORT)
+
+
+def _unable(facts: Facts) -> set[int]:
+    return {version.number for version in facts.versions if version.waits_for_us}
 
 
 def _appended(

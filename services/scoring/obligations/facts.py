@@ -12,12 +12,12 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from shared.contract.events import StepTaken, SubmissionReceived, VerdictReached
+from shared.contract.events import NotJudged, StepTaken, SubmissionReceived, VerdictReached
 from shared.contract.events.registry import Certification
 from shared.contract.events.verdicts import VerdictOutcome
 
 #: what is about a version of a report
-AboutReport = SubmissionReceived | VerdictReached | StepTaken
+AboutReport = SubmissionReceived | VerdictReached | NotJudged | StepTaken
 #: proposed (đề xuất) holds an overdue mark back, granted (chấp thuận) moves the deadline, rejected (bác) does neither
 ReliefStatus = Literal["proposed", "granted", "rejected"]
 #: accepted: an appeal against the verdict was upheld
@@ -83,7 +83,12 @@ class Step(Struct, frozen=True, omit_defaults=True):
 
 
 class Version(Struct, frozen=True, omit_defaults=True):
-    """One version of the report, as it was received. `verdicts` are in the order of their revisions, `steps` in time"""
+    """One version of the report, as it was received. `steps` are in the order of time.
+
+    `verdicts`: the first revision, then the later ones in the order of their moments. A validator whose database was
+    built again counts revisions from 1 again, but its moments go on. `unable_at`: when validation first said that it
+    could not judge the version.
+    """
 
     number: int
     submission_id: UUID
@@ -92,11 +97,17 @@ class Version(Struct, frozen=True, omit_defaults=True):
     nil: bool = False
     verdicts: tuple[Verdict, ...] = ()
     steps: tuple[Step, ...] = ()
+    unable_at: datetime | None = None
 
     @property
     def verdict(self) -> Verdict | None:
-        """The verdict in force: that of the highest revision."""
+        """The verdict in force."""
         return self.verdicts[-1] if self.verdicts else None
+
+    @property
+    def waits_for_us(self) -> bool:
+        """Whether it stands, and has no verdict because the system could not judge it."""
+        return self.unable_at is not None and not self.verdicts and self.withdrawn_at is None
 
     @property
     def passed(self) -> bool:
@@ -188,6 +199,8 @@ def with_report(facts: Facts, event: AboutReport, event_id: UUID | None = None) 
     version = known or _received(event)
     if isinstance(event, VerdictReached):
         version = _judged(version, event, event_id)
+    elif isinstance(event, NotJudged):
+        version = _not_judged(version, event)
     elif isinstance(event, StepTaken):
         version = _with_step(version, _step(event))
     if version is known:
@@ -247,8 +260,18 @@ def _with_step(version: Version, step: Step | None) -> Version:
 
 
 def _judged(version: Version, event: VerdictReached, event_id: UUID | None) -> Version:
-    if any(verdict.revision == event.revision for verdict in version.verdicts):
+    """The version with this verdict. Another first revision only repeats the first verdict: the earliest stays."""
+    known = next(
+        (
+            verdict
+            for verdict in version.verdicts
+            if verdict.revision == event.revision and (event.revision == 1 or verdict.decided_at == event.decided_at)
+        ),
+        None,
+    )
+    if known is not None and known.decided_at <= event.decided_at:
         return version
+    others = [verdict for verdict in version.verdicts if verdict is not known]
     verdict = Verdict(
         event.revision,
         event.outcome,
@@ -258,8 +281,17 @@ def _judged(version: Version, event: VerdictReached, event_id: UUID | None) -> V
         event_id,
         tuple(sorted({finding.code for finding in event.findings})),
     )
-    ordered = sorted((*version.verdicts, verdict), key=lambda other: other.revision)
-    return replace(version, verdicts=tuple(ordered))
+    return replace(version, verdicts=tuple(sorted((*others, verdict), key=_by_moment)))
+
+
+def _by_moment(verdict: Verdict) -> tuple[bool, datetime, int]:
+    return verdict.revision > 1, verdict.decided_at, verdict.revision
+
+
+def _not_judged(version: Version, event: NotJudged) -> Version:
+    if version.unable_at is not None and version.unable_at <= event.decided_at:
+        return version
+    return replace(version, unable_at=event.decided_at)
 
 
 def _by_receipt(version: Version) -> tuple[datetime, int]:

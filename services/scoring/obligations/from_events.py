@@ -15,12 +15,20 @@ from services.scoring.obligations.facts import NOTHING, AboutReport, Facts, with
 from shared.consuming.batch import Record
 from shared.consuming.parsing import Bad, Skipped, parse
 from shared.consuming.rereading import reread
-from shared.contract.events import SUBMISSIONS, VERDICTS, EventModel, StepTaken, SubmissionReceived, VerdictReached
+from shared.contract.events import (
+    SUBMISSIONS,
+    VERDICTS,
+    EventModel,
+    NotJudged,
+    StepTaken,
+    SubmissionReceived,
+    VerdictReached,
+)
 from shared.kafka.clients import kept_offsets
 from shared.runtime.settings import KafkaSettings
 
 _MODELS: dict[bytes, type[EventModel]] = {
-    model.TYPE.encode(): model for model in (SubmissionReceived, VerdictReached, StepTaken)
+    model.TYPE.encode(): model for model in (SubmissionReceived, VerdictReached, NotJudged, StepTaken)
 }
 
 

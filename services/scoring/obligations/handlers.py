@@ -24,6 +24,7 @@ from shared.contract.events import (
     AgencyRegistered,
     IntakeAvailable,
     IntakeUnavailable,
+    NotJudged,
     OfficerRegistered,
     RegimePublished,
     RegistryEvent,
@@ -113,7 +114,7 @@ def _with(obligation: Obligation, events: Sequence[Event[Report]]) -> Proposed:
 
 def _moment(report: Report) -> datetime:
     match report:
-        case VerdictReached():
+        case VerdictReached() | NotJudged():
             return report.decided_at
         case StepTaken():
             return report.at

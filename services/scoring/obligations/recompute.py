@@ -75,7 +75,10 @@ def of_reports(stored: Facts, told: Facts, *, cut: bool) -> str | None:
 
 
 def _says_less(version: Version, whole: Version) -> bool:
-    same = replace(version, verdicts=(), steps=()) == replace(whole, verdicts=(), steps=())
+    same = replace(version, verdicts=(), steps=(), unable_at=None) == replace(
+        whole, verdicts=(), steps=(), unable_at=None
+    )
+    same = same and version.unable_at in (None, whole.unable_at)
     return same and set(version.verdicts) <= set(whole.verdicts) and set(version.steps) <= set(whole.steps)
 
 
@@ -105,6 +108,7 @@ def facts_until(facts: Facts, moment: datetime) -> Facts:
             version,
             verdicts=tuple(verdict for verdict in version.verdicts if verdict.decided_at <= moment),
             steps=tuple(step for step in version.steps if step.at <= moment),
+            unable_at=None if version.unable_at is None or version.unable_at > moment else version.unable_at,
         )
         for version in facts.versions
         if version.received_at <= moment

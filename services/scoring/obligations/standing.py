@@ -3,7 +3,9 @@
 Versions count in the order of their receipt, not of their numbers. The report that answers the obligation is the first
 accepted one; a NIL report answers only until a report with figures is accepted. Nothing that is received after the
 deadline changes what a report in time has earned. Where the regime asks for it, what nobody has certified is no report.
-What a withdrawn request asked for is owed by those alone who had answered it in time.
+What a withdrawn request asked for is owed by those alone who had answered it in time. What the system could not judge
+counts against nobody: while it waits nobody is called overdue, and what answers counts by its receipt if that is the
+earlier one.
 """
 
 from __future__ import annotations
@@ -68,7 +70,7 @@ def stand(terms: Terms, facts: Facts, policy: Policy, calendar: WorkingCalendar)
     counts = _Counts(terms, facts, deadline)
     answer = counts.answer
     measured = None if answer is None else counts.measured(answer)
-    answered_at = None if answer is None else counts.counted_at(answer)
+    answered_at = None if answer is None else counts.answered_at(answer)
     on_time = None if answered_at is None else answered_at <= deadline
     own_term = None if answer is not None else counts.term()
     term = own_term if answer is not None else _later(own_term, terms.grace_after(deadline), deadline)
@@ -128,8 +130,10 @@ class _Counts:
         accepted = [version for version in self._live if version.accepted and self._is_certified(version)]
         self._reports = _of_weight(accepted)
         self.answer = min(self._reports, key=self.counted_at, default=None)  # of equals the first received
-        #: whether what came by the deadline, or within the grace, awaits its verdict
-        self.undecided = any(
+        #: what the system could not judge
+        self._unable = [version for version in self._live if version.waits_for_us]
+        #: whether what came by the deadline, or within the grace, awaits its verdict; or what could not be judged
+        self.undecided = bool(self._unable) or any(
             not version.verdicts and self.received_at(version) <= self._grace_until for version in self._live
         )
         self.uncertified = None if self.answer is not None else self._latest_uncertified()
@@ -140,7 +144,8 @@ class _Counts:
             return "fulfilled"
         if self.latest is None:
             return "nothing_sent"
-        return "awaiting_verdict" if not self.latest.verdicts or self.latest.accepted else "returned"
+        waits = self._unable or not self.latest.verdicts or self.latest.accepted
+        return "awaiting_verdict" if waits else "returned"
 
     def received_at(self, version: Version) -> datetime:
         """Its receipt; of one that corrects what a reviewer sent back, within his term, the receipt of that one."""
@@ -155,9 +160,14 @@ class _Counts:
         by = max([self._certify_by, *(until for _, until in self._corrected(version))])
         return counted if certified_at <= by else max(counted, certified_at)
 
+    def answered_at(self, answer: Version) -> datetime:
+        """The hour by which the obligation is answered: the answer's, or that of an earlier one that may be it yet."""
+        waiting = [version for version in self._unable if answer.nil or not version.nil]
+        return min([self.counted_at(answer), *map(self.received_at, waiting)])
+
     def came_by(self, moment: datetime) -> bool:
         """Whether it is answered by then, or what was received by then may still answer it."""
-        if self.answer is not None and self.counted_at(self.answer) <= moment:
+        if self.answer is not None and self.answered_at(self.answer) <= moment:
             return True
         return any(not version.verdicts and self.received_at(version) <= moment for version in self._live)
 

@@ -97,7 +97,7 @@ class VerdictReached(EventModel):
 class NotJudged(EventModel):
     """What validation says of a submission that it could not judge (chưa kiểm tra được): it ran over a limit of ours.
 
-    It counts against nobody: to scoring the submission awaits its verdict. It stands until an operator has the
+    It counts against nobody: while it stands, scoring calls nobody overdue. It stands until an operator has the
     submission judged again; that verdict has the next revision. `findings` says once which tier ran over, of which
     rule. Its outcome is no third one of VerdictReached: whoever reads that one knows of two.
     """

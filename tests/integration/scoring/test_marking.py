@@ -16,7 +16,7 @@ from services.scoring.obligations.deadline_sweep import DeadlineSweep, Settled
 from shared.runtime.clock import ManualClock
 from shared.telemetry import tracing
 from tests.integration.scoring.rig import KEY, Rig, agency, key_of, local, officer, regime
-from tests.unit.scoring.samples import DEADLINE, submission, verdict
+from tests.unit.scoring.samples import DEADLINE, not_judged, submission, verdict
 
 REMIND = local(2026, 10, 15, 8)
 AFTER = DEADLINE + timedelta(minutes=1)
@@ -158,6 +158,22 @@ async def test_a_report_in_time_that_arrives_here_after_the_mark_takes_it_back(r
     await rig.follow(verdict(received_at=DEADLINE))
     row = await rig.one()
     assert (row["on_time"], row["score"]) == (True, Decimal(100))
+    await rig.check_scores()
+
+
+async def test_a_late_report_that_could_not_be_judged_is_overdue_no_more_until_it_is(rig: Rig) -> None:
+    await ready(rig)
+    await rig.at(AFTER)
+    await rig.follow(not_judged(received_at=AFTER))
+    row = await rig.one()
+    assert (row["overdue"], row["standing"], row["score"]) == (False, "awaiting_verdict", None)
+    assert (await rig.changes())[-1] == ("overdue_withdrawn", "score")
+    await rig.at(AFTER + timedelta(days=9))
+    assert (await rig.changes())[-1] == ("overdue_withdrawn", "score"), "no sweep calls it overdue while it waits"
+    await rig.follow(verdict(outcome="returned", received_at=AFTER, revision=2))
+    assert (await rig.changes())[-1] == ("overdue", "returned", "score")
+    await rig.follow(verdict(2, received_at=AFTER))
+    assert ((await rig.one())["on_time"], (await rig.one())["score"]) == (False, Decimal(90))
     await rig.check_scores()
 
 

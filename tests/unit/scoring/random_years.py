@@ -24,7 +24,7 @@ from services.scoring.obligations.standing import has_passed, is_due_soon, untou
 from services.scoring.reliefs.store import ScopedRelief
 from services.scoring.scores.policy import Policy, PolicyBook
 from shared.contract import addressing
-from shared.contract.events import StepTaken, SubmissionReceived, VerdictReached
+from shared.contract.events import NotJudged, StepTaken, SubmissionReceived, VerdictReached
 from shared.contract.events.registry import Cutoff, Deadline
 from shared.contract.hierarchy import Parents, ParentSince, Tree
 from shared.contract.period import Period, parse
@@ -300,6 +300,7 @@ def _reports(world: World, key: str, due: datetime, dice: Random) -> None:
         }  # fmt: skip
         world.submissions.append(report)
         _steps(world, report, dice)
+        _not_judged(world, report)
         for revision in range(1, dice.choice((0, 1, 1, 1, 1, 2, 3)) + 1):
             required = 0 if report["nil"] else dice.randrange(8)
             world.verdicts.append(
@@ -310,6 +311,19 @@ def _reports(world: World, key: str, due: datetime, dice: Random) -> None:
                     "decided_at": received + timedelta(seconds=dice.choice((2, 700, 300_000)) * revision),
                 }
             )  # fmt: skip
+
+
+def _not_judged(world: World, report: Data) -> None:
+    """Of some reports validation says that it cannot judge them, of some of these late, or once more."""
+    dice = Random(f"not judged {report['submission_id']}")
+    for _ in range(dice.choice((0, 0, 0, 0, 1, 2))):
+        waited = timedelta(seconds=dice.choice((5, 3_000, 200_000, 900_000)))
+        world.verdicts.append(
+            {
+                "submission_id": report["submission_id"], "obligation": report["obligation"], "revision": 1,
+                "outcome": "not_judged", "decided_at": report["received_at"] + waited,
+            }
+        )  # fmt: skip
 
 
 def _steps(world: World, report: Data, dice: Random) -> None:
@@ -611,6 +625,10 @@ def _event(world: World, record: Data) -> facts.AboutReport:
         )  # fmt: skip
     if "outcome" not in record:
         return SubmissionReceived(**common, sha256="0" * 64)
+    if record["outcome"] == "not_judged":
+        return NotJudged(
+            **common, verdict_id=_ID, revision=1, decided_at=record["decided_at"].astimezone(UTC), findings=()
+        )
     return VerdictReached(
         **common, verdict_id=_ID, revision=record["revision"], decided_at=record["decided_at"].astimezone(UTC),
         outcome=record["outcome"], errors=0, warnings=0, required_items=record["required_items"],

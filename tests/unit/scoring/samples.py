@@ -13,7 +13,7 @@ from services.scoring.obligations.domain import Obligation
 from services.scoring.obligations.facts import NOTHING, Facts, Terms
 from services.scoring.obligations.standing import stand
 from services.scoring.scores.policy import Policy, read_policies
-from shared.contract.events import StepTaken, SubmissionReceived, VerdictReached, obligation_key
+from shared.contract.events import NotJudged, StepTaken, SubmissionReceived, VerdictReached, obligation_key
 from shared.runtime.clock import LOCAL_ZONE
 
 CALENDAR: WorkingCalendar = shipped_calendars()[-1].file.calendar()
@@ -91,6 +91,23 @@ def verdict(
         "present_items": present,
     }
     return VerdictReached(**(fields | more))
+
+
+def not_judged(
+    version: int = 1, received_at: datetime | None = None, *, key: str = KEY, **more: Any
+) -> NotJudged:  # fmt: skip
+    """What validation says of a version that it could not judge."""
+    base = submission(version, received_at, key)
+    fields: dict[str, Any] = base.model_dump(
+        include={
+            "submission_id", "obligation", "agency", "regime", "regime_version", "period", "version", "officer_id",
+            "received_at", "nil",
+        }
+    )  # fmt: skip
+    fields |= {
+        "verdict_id": uuid5(NAMES, f"not judged/{key}/{version}"), "decided_at": datetime(2026, 11, 1, 9, tzinfo=UTC),
+    }  # fmt: skip
+    return NotJudged(**(fields | more))
 
 
 def step(kind: str, at: datetime, version: int = 1, received_at: datetime | None = None, **more: Any) -> StepTaken:

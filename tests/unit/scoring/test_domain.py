@@ -19,7 +19,7 @@ from services.scoring.obligations.domain import Cause, Decision, Line, Obligatio
 from services.scoring.obligations.facts import Facts, Relief, Terms, with_passing, with_relief
 from services.scoring.obligations.standing import has_passed, is_due_soon, stand, untouched
 from services.scoring.scores.policy.data import ClauseText
-from shared.contract.events import ObligationChanged, StepTaken, SubmissionReceived, VerdictReached
+from shared.contract.events import ObligationChanged
 from tests.unit.scoring.samples import (
     CALENDAR,
     DEADLINE,
@@ -35,7 +35,7 @@ from tests.unit.scoring.samples import (
 LATE = DEADLINE + timedelta(hours=1)
 JUST_AFTER = DEADLINE + timedelta(microseconds=1)
 AT = DEADLINE - timedelta(days=2)
-Report = SubmissionReceived | VerdictReached | StepTaken
+Report = happened.AboutReport
 
 
 class Story:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from decimal import ROUND_DOWN, Decimal
 from pathlib import Path
@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from services.scoring.obligations import deadlines, generator, standing
+from services.scoring.obligations import deadlines, facts, generator, standing
 from services.scoring.obligations.domain import Obligation, in_force
 from services.scoring.obligations.facts import Facts, Relief, Terms, Version
 from shared.contract import addressing
 from shared.contract.hierarchy import Tree
 from tests.second_scorer import days, scorer
-from tests.second_scorer.scorer import Judged, World, judge
+from tests.second_scorer.scorer import Judged, Report, World, judge
 from tests.unit.scoring import random_years
 from tests.unit.scoring.random_years import Product, Year, random_year
 
@@ -68,6 +68,11 @@ def _corners(key: str, judged: Judged, world: World, at: datetime) -> Iterator[s
         yield "late"
     if any(clause == "1.d" for _, clause, _ in judged.lines):
         yield "late within the grace"
+    if any(
+        verdict["obligation"] == key and verdict["outcome"] == "not_judged" and verdict["decided_at"] <= at
+        for verdict in world.verdicts
+    ):
+        yield "not judged"
     if not judged.owed:
         yield "not owed"
     if judged.deadline != judged.planned:
@@ -88,6 +93,7 @@ CORNERS = {
     "nothing_sent", "awaiting_verdict", "returned", "fulfilled", "overdue", "late", "not owed", "relief",
     "calendar moved", "policy moved", "regime replaced", "named", "designated", "points off", "certified", "approved",
     "rework", "withdrawn", "appeal_upheld", "another group", "another group, not owed", "late within the grace",
+    "not judged",
 }  # fmt: skip
 
 
@@ -170,6 +176,14 @@ def _answers_by(counts: standing._Counts, _: datetime) -> bool:
     return counts.answer is not None
 
 
+def _own_hour(counts: standing._Counts, answer: Version) -> datetime:
+    return counts.counted_at(answer)
+
+
+def _by_number(verdict: facts.Verdict) -> int:
+    return verdict.revision
+
+
 def _never_taken_back(*_: object) -> None:
     return None
 
@@ -213,7 +227,8 @@ def _unnoticed(_: World, terms: scorer.Owed, __: datetime) -> scorer.Owed:
 
 ASSESS = sys.modules["services.scoring.scores.policy.assess"]  # its package gives the name to the function
 _WORKING_DAYS_LATE, _BEGUN = ASSESS.working_days_late, days.Calendar.begun
-SPOILED: dict[str, tuple[object, str, Callable[..., Any]]] = {
+_NEVER = property(lambda _: False)
+SPOILED: dict[str, tuple[object, str, Any]] = {
     "product: completeness of the latest version": (standing._Counts, "_stood", _latest),
     "product: a day more of lateness": (ASSESS, "working_days_late", _one_day_more),
     "product: reliefs move nothing": (standing, "effective_deadline", _never_moved),
@@ -230,6 +245,10 @@ SPOILED: dict[str, tuple[object, str, Callable[..., Any]]] = {
     "product: there is no grace": (Terms, "grace_after", _no_grace),
     "second: lock and grace stay where a deadline moves": (scorer, "_with_it", _moves_alone),
     "product: late answers to a withdrawn request count": (standing._Counts, "came_by", _answers_by),
+    "product: what could not be judged holds nothing back": (Version, "waits_for_us", _NEVER),
+    "second: what could not be judged holds nothing back": (Report, "waits", _NEVER),
+    "product: an earlier report that could not be judged is forgotten": (standing._Counts, "answered_at", _own_hour),
+    "product: the highest number counts, whoever counted": (facts, "_by_moment", _by_number),
     "second: no request is withdrawn": (scorer, "_taken_back", _never_taken_back),
     "product: nobody stands above anybody": (Tree, "above", _nobody_above),
     "second: nobody stands above anybody": (scorer, "_above", _nobody_above),
