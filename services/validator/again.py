@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -36,6 +36,7 @@ log = get_logger()
 
 #: reports judged again in one transaction
 SWEPT = 100
+_JUST_AFTER = timedelta(microseconds=1)
 #: what cannot be judged is tried again after so long; meanwhile it stays in the queue and stops nobody
 SET_ASIDE_SECONDS = 600.0
 
@@ -48,11 +49,13 @@ async def note(
 ) -> None:
     """Keep what reports that are accepted now look at. Those that look at them are queued with their verdicts."""
     # by obligation: a batch may hold two versions of a report
-    newest = {verdict.obligation: verdict.submission_id for verdict in fresh if verdict.outcome == "accepted"}
+    accepted = sorted((verdict for verdict in fresh if verdict.outcome == "accepted"), key=_version)
+    newest = {verdict.obligation: verdict.submission_id for verdict in accepted}
     rows = [
         store.Looking(
             event.body.submission_id,
             event.body.obligation,
+            event.body.version,
             {"figures": dict(event.body.figures), "tables": event.body.tables, "narratives": event.body.narratives},
             [finding.model_dump(mode="json") for finding in judgement.of_others],
             judgement.looked_at,
@@ -64,6 +67,10 @@ async def note(
         and not judgement.findings_truncated
     ]
     await store.note_looking(tx, rows)
+
+
+def _version(verdict: VerdictReached) -> int:
+    return verdict.version
 
 
 class JudgingAgain:
@@ -176,7 +183,7 @@ def _revised(row: store.Queued, judgement: Judgement, now: datetime) -> VerdictR
         update={
             "verdict_id": new_id(),
             "revision": before.revision + 1,
-            "decided_at": now,
+            "decided_at": max(now, before.decided_at + _JUST_AFTER),  # followers order revisions by it
             "warnings": judgement.warnings,
             "waived": judgement.waived,
             "findings": judgement.findings,

@@ -199,7 +199,8 @@ _FINDING_NAMES = bulk.names(FINDING_SHOWN)
 _FINDING_ROW = {"verdict_id": "uuid", "position": "int", **dict.fromkeys(FINDING_SHOWN, "text"), "explain": "bool",
                 "waived": "jsonb"}  # fmt: skip
 
-# What is accepted takes the place of older versions among those that look at others, and whoever looks at it is queued,
+# What is accepted takes the place of older versions among those that look at others (an old version may be accepted
+# after a newer one: its own was not judged for a while, and takes no place). Whoever looks at it is queued,
 # in the order of ids, so that two batches do not wait for each other. A row that is queued already is noted anew: what
 # it waits for is what runs now.
 # Another event about a submission that has its verdict, or could not be judged, changes nothing. Another submission
@@ -211,11 +212,13 @@ _INSERT_VERDICTS = text(f"""
          WHERE NOT EXISTS (SELECT FROM not_judged AS kept
                             WHERE kept.submission_id = row.submission_id AND kept.judged_at IS NULL)
          ORDER BY place
-        ON CONFLICT (submission_id) DO NOTHING RETURNING verdict_id, obligation, outcome
+        ON CONFLICT (submission_id) DO NOTHING RETURNING verdict_id, obligation, version, outcome
     ), accepted AS (
-        SELECT DISTINCT obligation FROM inserted WHERE outcome = 'accepted'
+        SELECT obligation, max(version) AS version FROM inserted WHERE outcome = 'accepted' GROUP BY obligation
     ), gone AS (
-        DELETE FROM looking USING accepted WHERE looking.obligation = accepted.obligation RETURNING submission_id
+        DELETE FROM looking USING accepted WHERE looking.obligation = accepted.obligation
+           AND (SELECT version FROM verdict WHERE verdict.submission_id = looking.submission_id) < accepted.version
+        RETURNING submission_id
     ), queued AS (
         INSERT INTO judge_again (submission_id)
         SELECT DISTINCT submission_id FROM looked_at JOIN accepted USING (obligation)
@@ -279,7 +282,12 @@ _INSERT_FINDINGS = text(f"""
 
 _LOOKING_ROW = {"submission_id": "uuid", "obligation": "text", "content": "jsonb", "said": "jsonb"}
 _INSERT_LOOKING = text(f"""
-    INSERT INTO looking ({bulk.names(_LOOKING_ROW)}) SELECT * FROM {bulk.unnest(_LOOKING_ROW)}
+    INSERT INTO looking ({bulk.names(_LOOKING_ROW)})
+    SELECT {bulk.names(_LOOKING_ROW)} FROM {bulk.unnest(_LOOKING_ROW | {"version": "int"})}
+     WHERE NOT EXISTS (SELECT FROM verdict AS newer LEFT JOIN withdrawal USING (submission_id)
+                        WHERE newer.obligation = row.obligation AND newer.version > row.version
+                          AND outcome = 'accepted' AND withdrawn_at IS NULL)
+    RETURNING submission_id
 """)  # noqa: S608 - constant names
 _LOOKED_AT_ROW = {"obligation": "text", "submission_id": "uuid"}
 _INSERT_LOOKED_AT = text(f"""
@@ -605,6 +613,7 @@ class Looking(NamedTuple):
 
     submission_id: UUID
     obligation: str
+    version: int
     content: Mapping[str, Any]
     said: Sequence[Mapping[str, Any]]
     at: Sequence[str]
@@ -624,14 +633,20 @@ class Queued(NamedTuple):
 
 
 async def note_looking(tx: Transaction, rows: Sequence[Looking]) -> None:
-    """Keep these, whose verdicts are new, and queue each once by itself."""
+    """Keep these, whose verdicts are new, and queue each once by itself; but for those with a newer accepted version.
+
+    One report of an obligation at most: its newest.
+    """
     if not rows:
         return
-    given = [(row.submission_id, row.obligation, json.dumps(row.content), json.dumps(row.said)) for row in rows]
-    await tx.execute(_INSERT_LOOKING, bulk.parameters(_LOOKING_ROW, given))
-    keys = [(key, row.submission_id) for row in rows for key in row.at]
+    given = [
+        (row.submission_id, row.obligation, json.dumps(row.content), json.dumps(row.said), row.version) for row in rows
+    ]
+    inserted = await tx.execute(_INSERT_LOOKING, bulk.parameters(_LOOKING_ROW | {"version": "int"}, given))
+    kept = set(inserted.scalars())
+    keys = [(key, row.submission_id) for row in rows if row.submission_id in kept for key in row.at]
     await tx.execute(_INSERT_LOOKED_AT, bulk.parameters(_LOOKED_AT_ROW, keys))
-    await tx.execute(_QUEUE, {"own": sorted(row.submission_id for row in rows)})
+    await tx.execute(_QUEUE, {"own": sorted(kept)})
 
 
 async def stamp_queue(tx: Transaction) -> None:

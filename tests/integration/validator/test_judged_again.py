@@ -11,19 +11,24 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from deploy.reconcile import scores, verdicts
 from deploy.reconcile.dossiers import Dossier
+from services.scoring.obligations.domain import with_reports
+from services.scoring.obligations.facts import NOTHING
 from services.validator import again as module
 from services.validator import handlers, store
 from services.validator.again import JudgingAgain
 from services.validator.form_cache import FormCache
+from services.validator.rejudging import judge_again
 from shared.contract.events import Form, SubmissionReceived, VerdictReached, WaiverGranted, obligation_key
 from shared.contract.ids import new_id
 from shared.runtime.clock import monotonic_seconds
 from tests.integration.validator.rig import FORM, Rig, regime, submission
 from tests.integration.validator.test_children import ABOVE, ONE, TWO, agency, of, registered
+from tests.integration.validator.test_not_judged import could_not
 
 HARD = {
     "id": "QT-01", "tier": "cross_report", "severity": "error", "assert": '[T] = REF("KIA"; [T])',
@@ -118,6 +123,54 @@ async def test_only_the_newest_accepted_version_is_judged_again(rig: Rig, again:
     assert [(version, revision) for version, revision, _, _ in await said(rig)] == [(1, 1), (2, 1), (2, 2)]
     assert len(await rig.rows("SELECT submission_id FROM looking")) == 1
     assert await rig.rows("SELECT submission_id FROM judge_again") == []
+
+
+async def test_an_old_version_that_is_accepted_late_takes_no_newer_ones_place(rig: Rig, again: JudgingAgain) -> None:
+    await rig.keep(regime("DAY", form=RULED), regime("KIA"))
+    await could_not(rig, old := report("DAY", 3))
+    await rig.judge(new := report("DAY", 5, 2))
+    await could_not(rig, third := report("DAY", 7, 3))
+    assert await judge_again(rig.database, rig.judging, rig.clock, old.submission_id) == "judged"
+    assert [row["submission_id"] for row in await rig.rows("SELECT submission_id FROM looking")] == [new.submission_id]
+    await rig.judge(report("KIA", 7))
+    await swept(rig, again)
+    assert [(version, revision) for version, revision, _, _ in await said(rig)] == [(2, 1), (1, 2), (2, 2)]
+    await rig.judge(newest := report("DAY", 6, 4))
+    async with rig.database.transaction() as tx:
+        await store.insert_withdrawals(tx, [(newest.submission_id, newest.obligation, rig.clock.now())])
+    assert await judge_again(rig.database, rig.judging, rig.clock, third.submission_id) == "judged"
+    await rig.judging.stop()
+    left = await rig.rows("SELECT submission_id FROM looking")
+    assert third.submission_id in [row["submission_id"] for row in left], "what is withdrawn takes nobody's place"
+
+
+async def test_a_validator_that_was_built_again_judges_again_and_scoring_takes_it(
+    rig: Rig, again: JudgingAgain
+) -> None:
+    await rig.keep(regime("DAY", form=RULED), regime("KIA"))
+    day = report("DAY", 3)
+    for kia in (report("KIA", 5), report("KIA", 4, 2)):
+        await rig.judge(*([day] if kia.version == 1 else []))
+        await rig.judge(kia)
+        await swept(rig, again)
+        rig.clock.advance(seconds=1)
+    before = await of_regime(rig)
+    async with rig.database.transaction() as tx:  # its database is lost, and built again from the submissions
+        await tx.execute(
+            text("TRUNCATE verdict, finding, earlier_verdict, looking, looked_at, judge_again, not_judged")
+        )
+    rig.clock.advance(seconds=3600)
+    await rig.judge(day)
+    await rig.judge(report("KIA", 3, 3))
+    await swept(rig, again)
+    published = await of_regime(rig)
+    told = published[len(before) :]
+    assert [verdict.revision for verdict in before] == [1, 2, 3]
+    assert [verdict.revision for verdict in told] == [1, 2], "it counts from 1 again"
+    (version,) = with_reports(NOTHING, [(verdict.verdict_id, verdict) for verdict in published]).versions
+    assert version.verdict is not None
+    assert (version.verdict.event_id, version.verdict.findings) == (told[-1].verdict_id, ())
+    assert [verdict.findings for verdict in before][-1], "control: what is published before said something else"
 
 
 async def test_of_two_that_are_accepted_at_the_same_moment_neither_is_missed(rig: Rig, again: JudgingAgain) -> None:
