@@ -23,10 +23,18 @@ from deploy.reconcile.dossiers import Dossier
 from deploy.reconcile.receipts import envelope, is_step
 from deploy.reconcile.reference import Reference, made_at
 from services.intake.audit.domain import fingerprint
-from services.notifier.channels.webhook.messages import TEST, Message, of_escalation, of_submission, of_test, of_verdict
+from services.notifier.channels.webhook.messages import (
+    TEST,
+    Message,
+    of_escalation,
+    of_not_judged,
+    of_submission,
+    of_test,
+    of_verdict,
+)
 from services.notifier.channels.webhook.states import DELAYS
 from services.notifier.channels.webhook.store import KEPT, TEST_AGE, delivery_id_of
-from shared.contract.events import SubmissionReceived, VerdictReached, WebhookRegistered, WebhookStopped
+from shared.contract.events import NotJudged, SubmissionReceived, VerdictReached, WebhookRegistered, WebhookStopped
 from shared.contract.events.registry import EVENTS_BELOW
 from shared.contract.reporting_window import local_day
 
@@ -302,7 +310,10 @@ def _derived(dossier: Dossier) -> _Derived:
             found.setdefault(message.cause, []).append((made_at(event["event_id"]), message))
     for event in dossier.reached:
         try:
-            message = of_verdict(VerdictReached.model_validate_json(event["body"] or b""))
+            if event["type"] == NotJudged.TYPE:
+                message = of_not_judged(NotJudged.model_validate_json(event["body"] or b""))
+            else:
+                message = of_verdict(VerdictReached.model_validate_json(event["body"] or b""))
         except ValueError:
             continue
         found.setdefault(message.cause, []).append((made_at(event["event_id"]), message))
@@ -354,7 +365,8 @@ def _untested(wanted: Mapping[UUID, Wanted], found: Mapping[tuple[UUID, str], as
 
 def _must_be_derived(row: asyncpg.Record, reference: Reference) -> bool:
     """Whether the archives still hold the event that the message must come from."""
-    owner = {"submission.received": "intake", "verdict.reached": "validator"}.get(row["event"], "scoring")
+    owners = {"submission.received": "intake", "verdict.reached": "validator", "verdict.not_judged": "validator"}
+    owner = owners.get(row["event"], "scoring")
     return reference.archived_at(owner, row["created_at"] - timedelta(days=1))
 
 

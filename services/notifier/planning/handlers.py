@@ -186,8 +186,8 @@ async def apply_verdicts(
     """
     events = batch.events
     reached = [event.body for event in events if isinstance(event.body, VerdictReached)]
-    heard = await telling.audience(tx, {body.agency for body in reached}, telling.today(context.business))
-    told = [messages.of_verdict(body) for body in reached if body.agency in heard.own]
+    heard = await telling.audience(tx, {event.body.agency for event in events}, telling.today(context.business))
+    told = [_news_of_verdict(event.body) for event in events if event.body.agency in heard.own]
     await telling.queue(tx, told, heard, context.business, context.system)
     to_tell = [event for event in events if event.body.outcome != "accepted"]
     if not to_tell:
@@ -261,6 +261,10 @@ def news(body: ObligationChanged, before: Obligation, plan: Plan) -> Iterator[Me
     taken_back = any(cancel.reason == "overdue_withdrawn" for cancel in plan.cancels)
     yield from messages.of_obligation(body, steps, withdrawn=f"overdue/{before.overdue_count}" if taken_back else None)
     yield from escalated(plan.notices)
+
+
+def _news_of_verdict(body: VerdictReached | NotJudged) -> Message:
+    return messages.of_not_judged(body) if isinstance(body, NotJudged) else messages.of_verdict(body)
 
 
 def escalated(notices: Iterable[Notice]) -> Iterator[Message]:

@@ -60,10 +60,11 @@ Consolidation = Literal["sum", "average", "last", "none"]
 #: what a narrative section is for: results, assessment, causes, proposals (kết quả, đánh giá, nguyên nhân, kiến nghị)
 NarrativeRole = Literal["results", "assessment", "causes", "proposals"]
 AttachmentKind = Literal["pdf", "docx", "xlsx", "image"]
-#: what a webhook may tell: a receipt, a verdict, a deadline near, overdue, a score decided, a request issued
+#: what a webhook may tell: a receipt, a verdict, a deadline near, overdue, a score decided, a request issued, somebody
+#: above told of what is overdue, a report that could not be judged
 WebhookEvent = Literal[
     "submission.received", "verdict.reached", "obligation.due_soon", "obligation.overdue", "score.changed",
-    "request.issued", "obligation.escalated",
+    "request.issued", "obligation.escalated", "verdict.not_judged",
 ]  # fmt: skip
 #: own: of the agency's own reports; below: of those of the agencies below it, as far as these events go
 WebhookCovers = Literal["own", "below"]

@@ -37,6 +37,7 @@ from tests.integration.notifier.rig import (
     agency,
     changed,
     due_soon,
+    not_judged,
     opened,
     overdue,
     registry,
@@ -45,7 +46,7 @@ from tests.integration.notifier.rig import (
 
 ALL = (
     "submission.received", "verdict.reached", "obligation.due_soon", "obligation.overdue", "score.changed",
-    "request.issued",
+    "request.issued", "verdict.not_judged",
 )  # fmt: skip
 WEBHOOK = UUID("01932f5e-7a10-7cc3-98c4-dc0c0c07398f")
 KEYS = line_of("0000000a", b"\1" * 32) + line_of("0000000b", b"\2" * 32)
@@ -128,6 +129,9 @@ async def test_what_happens_is_told_once_and_a_stock_library_verifies_it(
     for _ in range(2):  # what is read again is told once
         await world.feed("steps", received, submission(COMMUNE))
     judged = verdict()
+    unable = not_judged()
+    again = unable.model_copy(update={"verdict_id": uuid4()})  # of a validator whose database was lost
+    await world.feed("verdicts", unable, again)
     await world.feed("verdicts", judged)
     await world.feed("compliance", opened(), due_soon(), overdue(score=Decimal("-20"), code=DEPARTMENT))
     await world.feed("compliance", opened(code=COMMUNE), changed(1, "opened", period="DX-2026-001"))
@@ -137,6 +141,7 @@ async def test_what_happens_is_told_once_and_a_stock_library_verifies_it(
     told = [json.loads(one.body) for one in hook.received]
     assert [one["type"] for one in told] == [
         "submission.received",
+        "verdict.not_judged",
         "verdict.reached",
         "obligation.due_soon",
         "obligation.overdue",
@@ -147,6 +152,7 @@ async def test_what_happens_is_told_once_and_a_stock_library_verifies_it(
     by_type = {one["type"]: one["data"] for one in told}
     assert by_type["submission.received"]["link"] == f"/v1/submissions/{received.submission_id}"
     assert by_type["verdict.reached"]["outcome"] == "returned"
+    assert by_type["verdict.not_judged"]["submission_id"] == str(unable.submission_id)
     assert by_type["score.changed"]["score"] == "-20"
     assert by_type["request.issued"]["request_id"] == "DX-2026-001"
     # ids and states alone: no name, no contact, no content

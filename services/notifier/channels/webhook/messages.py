@@ -10,7 +10,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from shared.contract.events import ObligationChanged, SubmissionReceived, VerdictReached, WebhookEvent
+from shared.contract.events import NotJudged, ObligationChanged, SubmissionReceived, VerdictReached, WebhookEvent
 from shared.contract.period import PeriodError, parse
 from shared.runtime.clock import LOCAL_ZONE
 
@@ -55,6 +55,17 @@ def of_verdict(body: VerdictReached) -> Message:
     )
 
 
+def of_not_judged(body: NotJudged) -> Message:
+    """Told once of a submission, also where a validator that was built again says so once more."""
+    data = _about(body) | {
+        "submission_id": str(body.submission_id),
+        "version": body.version,
+        "decided_at": _moment(body.decided_at),
+        "link": f"/v1/submissions/{body.submission_id}",
+    }
+    return _message(body.agency, "verdict.not_judged", f"not_judged/{body.submission_id}", body.decided_at, data)
+
+
 def of_obligation(body: ObligationChanged, steps: Sequence[str], *, withdrawn: str | None) -> Iterator[Message]:
     """What is new of an obligation.
 
@@ -97,7 +108,7 @@ def of_test(webhook_id: UUID, agency: str, test_id: UUID, at: datetime) -> Messa
     return _message(agency, TEST, f"test/{test_id}", at, data)
 
 
-def _about(body: SubmissionReceived | VerdictReached | ObligationChanged) -> dict[str, Any]:
+def _about(body: SubmissionReceived | VerdictReached | NotJudged | ObligationChanged) -> dict[str, Any]:
     return {"obligation": body.obligation, "agency": body.agency, "regime": body.regime, "period": body.period}
 
 
