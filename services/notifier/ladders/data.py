@@ -55,9 +55,9 @@ def _moment(value: object) -> object:
 
 
 def _yes_or_no(value: object) -> object:
-    if value not in (True, False, "true", "false"):
+    if value not in ("true", "false"):
         raise ValueError("ghi true hoặc false / write true or false")
-    return value in (True, "true")
+    return value == "true"
 
 
 def _hour(value: object) -> object:
@@ -68,7 +68,11 @@ def _hour(value: object) -> object:
 
 
 def _span(value: object) -> object:
-    return value if isinstance(value, Span) else parse_span(str(value))
+    return parse_span(str(value))
+
+
+def _offset(value: object) -> object:
+    return parse_offset(str(value))
 
 
 def _positive(value: Span) -> Span:
@@ -80,7 +84,7 @@ def _positive(value: Span) -> Span:
 WholeNumber = Annotated[int, BeforeValidator(_whole)]
 _Local = Annotated[datetime, BeforeValidator(_moment)]
 _Span = Annotated[Span, BeforeValidator(_span)]
-_Offset = Annotated[Span, BeforeValidator(lambda value: value if isinstance(value, Span) else parse_offset(str(value)))]
+_Offset = Annotated[Span, BeforeValidator(_offset)]
 _PositiveSpan = Annotated[_Span, AfterValidator(_positive)]
 
 

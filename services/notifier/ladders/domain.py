@@ -176,8 +176,9 @@ class LadderBook:
 
 
 def _overlap(one: Ladder, other: Ladder) -> bool:
+    """Whether two ladders of one specificity are for the same report: each names something where the other does."""
     return all(
-        not mine or not theirs or set(mine) & set(theirs)
+        not mine or set(mine) & set(theirs)
         for mine, theirs in (
             (one.regimes, other.regimes),
             (one.kinds, other.kinds),

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date, datetime
 
+from msgspec.structs import replace
+
 from services.notifier.escalation.domain import (
     Answer,
-    Escalation,
     Facts,
     Refused,
     acknowledge,
@@ -32,7 +33,18 @@ from shared.runtime.clock import LOCAL_ZONE
 WEEKDAYS = WorkingCalendar("weekdays", 2000, 2100, days_off=(), made_up=())
 #: the climb of a test has ended long before
 MOST_LOOKS = 1000
-_AT = {"officer": "A", "head": "A", "head_above": "A1", "provincial_office": "A0", "chair": "A0"}
+_AGENCIES = (Agency("A", "A", above=Parents("A1")), Agency("A1", "A1", above=Parents("A0")), Agency("A0", "A0"))
+_STAFF = (
+    Officer("officer", "A", "officer", "", "officer@thongsuot.example", "reporting_officer"),
+    Officer("head", "A", "head", "", "head@thongsuot.example", "head"),
+    Officer("head_above", "A1", "head_above", "", "head-above@thongsuot.example", "head"),
+    Officer("chair", "A0", "chair", "", "chair@thongsuot.example", "head"),
+)
+_PROVINCIAL_OFFICE = Person(
+    Officer("provincial_office", "A0", "provincial_office", "", "office@thongsuot.example", ""),
+    (Office("provincial_office", "A0", Term(date(2000, 1, 1))),),
+)
+_REPORT = Obligation("A/R/P", "A", "R", 1, "P", overdue=True, overdue_count=1)
 
 
 def failures(read: ReadLadder) -> list[str]:
@@ -43,15 +55,8 @@ def failures(read: ReadLadder) -> list[str]:
 
 def province(unstaffed: tuple[str, ...] = ()) -> Directory:
     """An agency A below A1 below A0, with somebody in every role but these."""
-    agencies = [Agency("A", "A", above=Parents("A1")), Agency("A1", "A1", above=Parents("A0")), Agency("A0", "A0")]
-    staff = [
-        Officer(role, at, role, "", f"{role.replace('_', '-')}@thongsuot.example",
-                "reporting_officer" if role == "officer" else "head")
-        for role, at in _AT.items() if role not in unstaffed and role != "provincial_office"
-    ]  # fmt: skip
-    office = Officer("provincial_office", "A0", "provincial_office", "", "office@thongsuot.example", "")
-    held = Person(office, (Office("provincial_office", "A0", Term(date(2000, 1, 1))),))
-    return Directory.of(agencies, staff, () if "provincial_office" in unstaffed else [held])
+    staff = [officer for officer in _STAFF if officer.officer_id not in unstaffed]
+    return Directory.of(_AGENCIES, staff, () if "provincial_office" in unstaffed else [_PROVINCIAL_OFFICE])
 
 
 def _differences(ladder: Ladder, timeline: TimelinePart) -> Iterator[str]:
@@ -74,36 +79,29 @@ def _words(at: datetime, rung: str, to: str) -> str:
 
 
 def _told(ladder: Ladder, timeline: TimelinePart) -> Iterator[tuple[datetime, str, str]]:
-    obligation = Obligation("A/R/P", "A", "R", 1, "P", deadline=timeline.deadline, overdue=True, overdue_count=1)
+    obligation = replace(_REPORT, deadline=timeline.deadline)
     facts = Facts(obligation, province(timeline.unstaffed), WEEKDAYS)
     events, looks = list(timeline.events), sorted(timeline.looked_at)
     escalation = start(obligation, ladder, timeline.deadline, (), headless=facts.directory.head("A") is None)
-    now = timeline.deadline
     for _ in range(MOST_LOOKS):
-        look = _next_look(escalation, looks, now, by_state=not timeline.looked_at)
+        look = next(iter(looks), None) if timeline.looked_at else escalation.next_at
         if events and (look is None or events[0].at <= look):
             event = events.pop(0)
-            now = event.at
-            if event.event in ("acknowledged", "taken_back"):
-                answer = Answer(now, event.by or "", "taken_back" if event.event == "taken_back" else "acknowledged",
-                                event.until)  # fmt: skip
-                taken = event.event == "taken_back"
-                escalation = take_back(escalation, answer) if taken else acknowledge(escalation, answer, WEEKDAYS)
+            if event.event == "taken_back":
+                escalation = take_back(escalation, Answer(event.at, event.by or "", "taken_back"))
+                continue
+            if event.event == "acknowledged":
+                answer = Answer(event.at, event.by or "", "acknowledged", event.until)
+                escalation = acknowledge(escalation, answer, WEEKDAYS)
                 continue
             people = told_people(escalation)
-            yield from ((now, "resolved", role) for role in ROLES if role in people and role != "officer")
+            yield from ((event.at, "resolved", role) for role in ROLES if role in people and role != "officer")
             return
         if look is None:
             return
-        now = look
+        looks = looks[1:]
         before = len(escalation.climb.passed)
-        escalation, _ = climb(escalation, facts, now)
+        escalation, _ = climb(escalation, facts, look)
         for passed in escalation.climb.passed[before:]:
             for told in passed.told:
-                yield now, passed.rung, told.person
-
-
-def _next_look(escalation: Escalation, looks: list[datetime], now: datetime, *, by_state: bool) -> datetime | None:
-    if by_state:
-        return None if escalation.next_at is None else max(escalation.next_at, now)
-    return looks.pop(0) if looks else None
+                yield look, passed.rung, told.person

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime, time, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,10 +16,21 @@ from services.notifier.ladders.data import (
     _sooner,
     conflicts,
     parse_ladder,
+    read_ladder,
     shipped_ladders,
 )
-from services.notifier.ladders.domain import Ladder, LadderBook, LadderRung, NoLadder, Span, parse_offset, parse_span
-from services.notifier.ladders.timelines import WEEKDAYS, failures
+from services.notifier.ladders.domain import (
+    ROLES,
+    Ladder,
+    LadderBook,
+    LadderRung,
+    NoLadder,
+    RungRole,
+    Span,
+    parse_offset,
+    parse_span,
+)
+from services.notifier.ladders.timelines import WEEKDAYS, failures, province
 from shared.runtime.clock import LOCAL_ZONE
 
 SHIPPED = Path("services/notifier/ladders/default.yaml").read_text(encoding="utf-8")
@@ -137,13 +150,14 @@ version: 3
 source: Quyết định 12
 applies: {regimes: [BC-LU], kinds: [commune], severities: [returned]}
 grace: 4h
+grace_above: 2d
 office_hour: "07:30"
 promise: 2d
 promises: 1
 rungs:
   - {rung: o, at: T, tell: officer}
   - {rung: h, at: T+8h, tell: head, acknowledge: 6h}
-  - {rung: c, at: T+3d, tell: chair}
+  - {rung: c, at: T+3d, tell: chair, urgent: true}
 tests: [{name: a, deadline: 2026-10-19 17:00}]
 """
 
@@ -154,10 +168,97 @@ def test_a_ladder_is_kept_as_it_is_written() -> None:
         (
             LadderRung("o", Span(0, "d"), "officer"),
             LadderRung("h", Span(8, "h"), "head", ("email",), Span(6, "h")),
-            LadderRung("c", Span(3, "d"), "chair"),
+            LadderRung("c", Span(3, "d"), "chair", urgent=True),
         ),
-        ("BC-LU",), ("commune",), ("returned",), Span(4, "h"), time(7, 30), Span(2, "d"), 1,
+        ("BC-LU",), ("commune",), ("returned",), Span(4, "h"), time(7, 30), Span(2, "d"), 1, Span(2, "d"),
     )  # fmt: skip
+
+
+def test_what_a_ladder_does_not_say_is_as_the_page_says() -> None:
+    short = "ladder: a\nversion: 1\nsource: Quyết định 1\nrungs: [{rung: t, at: T, tell: head}]\n"
+    read_back = parse_ladder("a.yaml", f"{short}tests: [{{name: a, deadline: 2026-10-19 17:00}}]\n".encode())
+    assert read_back.ladder == Ladder("a", 1, (LadderRung("t", Span(0, "d"), "head"),), grace=Span(0, "h"),
+                                      grace_above=Span(0, "h"))  # fmt: skip
+
+
+def test_a_ladder_keeps_its_file_byte_for_byte_and_the_digest_that_anybody_can_make() -> None:
+    content = WHOLE.encode()
+    kept = parse_ladder("x.yaml", content)
+    assert (kept.body, kept.sha256) == (WHOLE, hashlib.sha256(content).hexdigest())
+    assert kept.file.tests[0].deadline == MONDAY
+
+
+def test_a_file_is_named_in_what_is_wrong_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "flood.yaml"
+    path.write_text(WHOLE.replace("version: 3", "version: x"), encoding="utf-8")
+    with pytest.raises(LadderError, match=r"^flood\.yaml:3: version: "):
+        read_ladder(path)
+    path.write_text(WHOLE, encoding="utf-8")
+    assert read_ladder(path) == parse_ladder("flood.yaml", WHOLE.encode())
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "good"),
+    [
+        ("promises: 1", "promises: 0", True),
+        ("promises: 1", "promises: 20", True),
+        ("promises: 1", "promises: 21", False),
+        ("promises: 1", "promises: 00", False),
+        ("promises: 1", "promises: -1", False),
+        ("promises: 1", "promises: ²", False),
+        ("promises: 1", "promises: ١", False),
+        ("promises: 1", "promises: [1]", False),
+        ("promises: 1", "promises:", False),
+        ("promise: 2d", "promise: 0d", False),
+        ("promise: 2d", "promise: [2d]", False),
+        ("acknowledge: 6h", "acknowledge: 0h", False),
+        ('"07:30"', '"24:00"', False),
+        ('"07:30"', "[7]", False),
+        ("17:00", "17:60", False),
+        ("urgent: true", "urgent: yes", False),
+        ("at: T+3d", "at: [T]", False),
+    ],
+)
+def test_a_value_is_taken_or_refused_with_its_cure_in_both_languages(was: str, now: str, good: bool) -> None:
+    assert was in WHOLE
+    changed = WHOLE.replace(was, now)
+    if good:
+        assert read(changed).promises == int(now.split(": ")[1])
+        return
+    (fault,) = faults(changed)
+    assert fault.startswith(f"x.yaml:{line_of(changed, now)}: ")
+    assert " / " in fault
+
+
+@pytest.mark.parametrize(("written", "urgent"), [("true", True), ("false", False)])
+def test_a_rung_is_urgent_where_the_file_says_so(written: str, urgent: bool) -> None:
+    assert read(WHOLE.replace("urgent: true", f"urgent: {written}")).rungs[2].urgent is urgent
+
+
+def rungs(*given: tuple[str, str, str]) -> str:
+    listed = "".join(f"  - {{rung: {name}, at: {at}, tell: {tell}}}\n" for name, at, tell in given)
+    return f"{WHOLE[: WHOLE.index('rungs:')]}rungs:\n{listed}{WHOLE[WHOLE.index('tests:') :]}"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ((("a", "T", "head"), ("b", "T+1d", "head")), None),
+        ((("a", "T", "head"), ("b", "T", "chair")), None),
+        ((("a", "T", "head"), ("b", "T+1d", "chair"), ("c", "T+2d", "head")), None),  # heard of it already
+        ((("a", "T", "head"), ("b", "T+1d", "chair"), ("c", "T+2d", "officer")), "c báo officer"),
+        ((("a", "T", "chair"), ("b", "T+1d", "head")), "b báo head"),
+        ((("a", "T", "head"), ("b", "T+1d", "head"), ("a", "T+2d", "head")), "rungs: a: hai bậc cùng tên"),
+        ((("a", "T+1d", "head"), ("b", "T", "head")), "b đến trước a"),
+        ((("a", "T", "head"), ("b", "T+2d", "head"), ("c", "T+1d", "head")), "c đến trước b"),
+    ],
+)  # fmt: skip
+def test_rungs_have_a_name_each_and_go_up_in_time_and_rank(given: tuple[Any, ...], said: str | None) -> None:
+    if said is None:
+        assert [rung.rung for rung in read(rungs(*given)).rungs] == [name for name, _, _ in given]
+        return
+    (fault,) = faults(rungs(*given))
+    assert said in fault
 
 
 @pytest.mark.parametrize(
@@ -199,6 +300,7 @@ def test_the_grace_keeps_everybody_above_the_officer_back() -> None:
     ladder = read(WHOLE)
     officer, head, chair = (ladder.due_at(rung, MONDAY, WEEKDAYS) for rung in ladder.rungs)
     assert (officer, head) == (MONDAY, MONDAY + timedelta(hours=8))
+    assert not ladder.tells_at_once(headless=False)
     assert chair == datetime(2026, 10, 22, 7, 30, tzinfo=LOCAL_ZONE)
     at_once = read(WHOLE.replace("T+8h", "T"))
     assert at_once.due_at(at_once.rungs[1], MONDAY, WEEKDAYS) == MONDAY + timedelta(hours=4)
@@ -207,6 +309,37 @@ def test_the_grace_keeps_everybody_above_the_officer_back() -> None:
     assert read(without.replace("T+8h", "T")).heads_at_once
     assert not read(without).heads_at_once
     assert not read(without.replace("T+8h, tell: head", "T, tell: chair")).heads_at_once
+
+
+@pytest.mark.parametrize(
+    ("at", "tell", "headless", "due"),
+    [
+        ("T", "officer", True, MONDAY),
+        ("T", "head", False, datetime(2026, 10, 20, 7, 30, tzinfo=LOCAL_ZONE)),
+        ("T", "head", True, datetime(2026, 10, 21, 7, 30, tzinfo=LOCAL_ZONE)),
+        ("T+1h", "head_above", False, datetime(2026, 10, 21, 7, 30, tzinfo=LOCAL_ZONE)),
+        ("T+3d", "head", False, datetime(2026, 10, 22, 7, 30, tzinfo=LOCAL_ZONE)),
+        ("T+3d", "chair", True, datetime(2026, 10, 22, 7, 30, tzinfo=LOCAL_ZONE)),
+    ],
+)
+def test_each_grace_keeps_those_back_who_stand_above_it(at: str, tell: RungRole, headless: bool, due: datetime) -> None:
+    rung = LadderRung("r", parse_offset(at), tell)
+    graceful = Ladder("x", 1, (rung,), grace=Span(1, "d"), grace_above=Span(2, "d"), office_hour=time(7, 30))
+    assert graceful.due_at(rung, MONDAY, WEEKDAYS, headless=headless) == due
+
+
+@pytest.mark.parametrize(
+    ("report", "matches"),
+    [
+        (("BC-LU", "commune", "returned"), True),
+        (("X", "commune", "returned"), False),
+        (("BC-LU", "ward", "returned"), False),
+        (("BC-LU", "commune", "nothing_sent"), False),
+    ],
+)
+def test_a_ladder_is_for_what_fits_all_that_it_names(report: tuple[str, str, str], matches: bool) -> None:
+    assert read(WHOLE).matches(*report) is matches
+    assert Ladder("all", 1, ()).matches(*report)
 
 
 @pytest.mark.parametrize(
@@ -246,10 +379,11 @@ def test_so_deep_is_read_and_side_by_side_is_not_deep() -> None:
         assert "Lồng nhau" not in str(raised.value)
 
 
-def timeline(events: str, expect: str) -> list[str]:
-    head = SHIPPED[: SHIPPED.index("tests:")]
+def timeline(events: str, expect: str, looked_at: str = "", first: str = "") -> list[str]:
+    head = SHIPPED[: SHIPPED.index("tests:")].replace("rungs:\n", f"rungs:\n{first}")
     text = (
         f"{head}tests:\n  - name: n\n    deadline: 2026-10-19 17:00\n    events: [{events}]\n    expect: [{expect}]\n"
+        f"    looked_at: [{looked_at}]\n"
     )
     return failures(parse_ladder("x.yaml", text.encode()))
 
@@ -278,3 +412,56 @@ def test_in_a_timeline_a_promise_may_be_taken_back_and_a_wrong_one_is_refused() 
     refusal = "default: n: câu trả lời không được nhận / an answer is refused: "
     assert timeline(PROMISED.replace("head", "chair"), FIRST) == [f"{refusal}not_told"]
     assert timeline(back, FIRST) == [f"{refusal}not_held"]
+    assert timeline(PROMISED.replace("by: head, ", ""), FIRST) == [f"{refusal}not_told"]
+
+
+LAST = "{at: 2026-10-22 08:00, rung: t+3d, to: provincial_office}, {at: 2026-10-28 08:00, rung: t+7d, to: chair}"
+
+
+def resolved(at: str, *people: str) -> str:
+    return ", ".join(f"{{at: {at}, rung: resolved, to: {person}}}" for person in people)
+
+
+def test_what_happens_at_the_moment_of_a_rung_comes_before_it() -> None:
+    at = "2026-10-22 08:00"
+    assert timeline(f"{{at: {at}, event: fulfilled}}", f"{FIRST}, {resolved(at, 'head')}") == []
+
+
+def test_whoever_above_the_officer_was_told_hears_that_it_is_over_from_below_upwards() -> None:
+    at = "2026-10-30 09:00"
+    everybody = resolved(at, "head", "provincial_office", "chair")
+    for event in ("fulfilled", "not_owed", "not_overdue"):
+        assert timeline(f"{{at: {at}, event: {event}}}", f"{FIRST}, {LAST}, {everybody}") == []
+    officer = "  - {rung: o, at: T, tell: officer}\n"
+    told = "{at: 2026-10-19 17:00, rung: o, to: officer}"
+    over = f"{{at: {at}, event: fulfilled}}"
+    assert timeline(over, f"{told}, {FIRST}, {LAST}, {everybody}", first=officer) == []
+
+
+def test_where_the_file_says_when_notifier_looks_it_looks_then_and_only_then() -> None:
+    late = "{at: 2026-10-20 09:00, rung: t, to: head}, {at: 2026-10-23 09:00, rung: t+3d, to: provincial_office}"
+    assert timeline("", late, "2026-10-23 09:00, 2026-10-20 09:00, 2026-10-27 09:00") == []
+    # a look after something has happened is still a look
+    short = PROMISED.replace("until: 2026-10-23", "until: 2026-10-21")
+    assert timeline(short, late, "2026-10-20 09:00, 2026-10-23 09:00") == []
+
+
+def test_differences_name_the_ladder_the_test_and_the_local_hour() -> None:
+    assert timeline("", f"{FIRST.replace('head', 'chair')}, {LAST}") == [
+        "default: n: không báo / does not tell: 2026-10-19 17:00 t → chair",
+        "default: n: báo thêm / tells as well: 2026-10-19 17:00 t → head",
+    ]
+
+
+def test_in_the_province_of_the_tests_everybody_is_there_but_those_who_are_not() -> None:
+    def reached(*unstaffed: str) -> list[str]:
+        full = province(unstaffed)
+        people = [full.responsible("A", "R"), *(full.head(code) for code in ("A", "A1", "A0")),
+                  full.office_at("A0", "provincial_office", "R", MONDAY.date())]  # fmt: skip
+        return [person.name for person in people if person is not None]
+
+    assert reached() == ["officer", "head", "head_above", "chair", "provincial_office"]
+    for role in ROLES:
+        assert role not in reached(role)
+        assert len(reached(role)) == 4
+    assert province().path("A", MONDAY.date()) == ("A", "A1", "A0")
