@@ -79,7 +79,7 @@ async def compare(
         }
         judged[event_id] = judgement = after_texts(judgement, own, found[event_id])
         for section in judgement.compared:
-            kept = _kept(body, section)
+            kept = kept_of(body, section)
             place = (body.obligation, section.code)
             last[place] = [(withdrawn.get(body.submission_id), kept), *last.get(place, ())]
             if not judgement.resembles:
@@ -99,7 +99,7 @@ async def keep(
             (
                 section.code,
                 event.body.version,
-                _kept(event.body, section),
+                kept_of(event.body, section),
                 () if judgement.resembles else bands_of(event.body, section),
             )
             for event in batch
@@ -114,5 +114,6 @@ def bands_of(body: SubmissionReceived, section: Section) -> list[int]:
     return fingerprints.bands(section.buckets, f"{body.regime}/{body.period}/{section.code}")
 
 
-def _kept(body: SubmissionReceived, section: Section) -> Kept:
+def kept_of(body: SubmissionReceived, section: Section) -> Kept:
+    """What later reports are compared with."""
     return Kept(body.submission_id, body.obligation, body.agency, body.received_at, section.buckets)

@@ -16,7 +16,7 @@ from services.validator.rules.flaws import Flaw, shown
 from services.validator.rules.forms import Figure, Narrative
 from services.validator.rules.labels import Labels
 from services.validator.rules.numbers import MAX_DIGITS, written_readings
-from services.validator.rules.units import POWERS, unit_of
+from services.validator.rules.units import POWERS
 from shared.contract.events import Severity
 
 _MOST_FINDINGS = 5
@@ -150,12 +150,8 @@ def _differs(words: list[str], place: int, figure: Figure, value: Decimal, about
     unit = figure.unit.thing.split()
     if unit and after[count : count + len(unit)] == unit:
         count += len(unit)
-    elif (
-        unit == ["%"]
-        or (figure.unit.power and not power)
-        or (count < len(after) and unit_of(after[count]).thing == "%")
-    ):
-        return None  # without its unit, or with another's
+    elif unit == ["%"] or (figure.unit.power and not power):
+        return None  # without its unit
     if after[count] not in _FOLLOWERS if count < len(after) else not ends:
         return None
     shift = power - figure.unit.power if power or figure.unit.power else 0

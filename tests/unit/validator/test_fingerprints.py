@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
+import struct
 from datetime import UTC, datetime
 from itertools import combinations
 from uuid import uuid4
 
 import msgspec
+import pytest
 
 from services.validator.domain import Judgement, Kept, after_texts, judge
 from services.validator.judge_process import Answer
 from services.validator.rules import fingerprints
-from services.validator.rules.fingerprints import NEAR, bands, fingerprint, likeness
+from services.validator.rules.fingerprints import NEAR, bands, fingerprint, is_near, likeness
 from services.validator.rules.forms import compile_form
 from shared.contract.events import Form, NarrativeField
 from tests.unit.growth import SQUARE_FROM, growth
@@ -83,6 +86,95 @@ def test_what_is_quoted_headings_and_short_sections_do_not_count() -> None:
     assert fingerprint("Trong kỳ không phát sinh vướng mắc. ") is None
     assert own(f"{heading}{CORPUS[0]}") == own(CORPUS[0])
     assert own(f"{CORPUS[0]} {title}") == own(CORPUS[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Xã đã làm; tốt_hơn 12,5%.", ["xã", "đã", "làm", "tốt", "hơn", "12", "5"]),
+        ("Theo “Quyết định 45” xã làm.", ["theo", "xã", "làm"]),
+        ('Theo "Quyết định 45" xã làm.', ["theo", "xã", "làm"]),
+        ("Theo «Quyết định 45» xã làm.", ["theo", "xã", "làm"]),
+        ("Theo “Quyết định 45 xã làm.", ["theo", "quyết", "định", "45", "xã", "làm"]),  # never closed
+        ("Xã “a", ["xã", "a"]),
+        ("Kết quả\nXã làm.", ["xã", "làm"]),
+        ("Xã làm.\n\nXã báo.", ["xã", "làm", "xã", "báo"]),
+    ],
+)
+def test_words_are_syllables_outside_quotations_and_headings(text: str, words: list[str]) -> None:
+    assert fingerprints.own_words(text) == words
+
+
+@pytest.mark.parametrize(
+    ("line", "is_heading"),
+    [
+        ("", True),
+        ("  ", True),
+        ("KẾT QUẢ.", True),
+        ("Kết quả", True),
+        ("a " * 12 + "b", False),  # thirteen syllables
+        ("a " * 11 + "b", True),
+        *((f"Xã đã làm{mark}", False) for mark in ".;!?…"),
+        ("Xã đã làm:", True),
+        ("Xã đã làm. ", False),
+        ("Kết quả đợt X", True),
+    ],
+)
+def test_a_short_line_without_an_end_or_without_a_small_letter_is_a_heading(line: str, is_heading: bool) -> None:
+    text = f"{line}\nXã."
+    assert (fingerprints.own_words(text) == ["xã"]) is is_heading
+
+
+def test_a_long_text_is_compared_by_its_beginning() -> None:
+    assert len(fingerprints.own_words("a " * 5_000)) == 4_000
+    assert len(fingerprints.own_words(("x" * 23 + " ") * 3_000)) == 2_000, "48,000 characters"
+
+
+def test_forty_syllables_are_compared_and_fewer_are_not() -> None:
+    assert fingerprint("xã " * 39 + "xã") is not None
+    assert fingerprint("xã " * 38 + "xã") is None
+    assert fingerprint("xã " * 38 + "xã .  .") is None, "spaces and points are no syllables"
+
+
+def test_fingerprints_and_bands_are_those_that_are_stored_already() -> None:
+    """A change of them would compare nothing with what was kept before it."""
+    found = own(" ".join(f"tiếng {number}" for number in range(1, 41)))
+    assert hashlib.sha256(found).hexdigest() == "7a8d705a8d20856917019d7c8e644d1440d1703e038e860b6da13b5539c4b40e"
+    assert bands(found, "KTXH/2026-M10/N")[:3] == [5158993438564527994, 1790601814668370229, 5899119167221998428]
+    assert min(bands(found, "KTXH/2026-M10/N")) < 0, "PostgreSQL's bigint is signed"
+
+
+EMPTY = 0xFFFFFFFF
+
+
+def buckets(*values: int) -> bytes:
+    return struct.pack(">64I", *values, *[EMPTY] * (64 - len(values)))
+
+
+def test_a_band_of_empty_buckets_joins_nobody_and_each_band_is_its_own() -> None:
+    assert bands(buckets(), "a") == []
+    assert len(bands(buckets(1), "a")) == 1
+    one, other = bands(buckets(1, 2, 3, 4, 1, 2, 3, 4), "a")
+    assert one != other
+    assert bands(buckets(*[EMPTY] * 4, 1, 2, 3, 4), "a") == [other], "at its place"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "share"),
+    [
+        (buckets(1), buckets(1), 1.0),
+        (buckets(*range(20)), buckets(*range(16), 9, 9, 9, 9), 0.8),
+        (buckets(*range(16)), buckets(*range(8)), 0.5),  # empty in one of them: known, and different
+        (buckets(*range(8)), buckets(*range(16)), 0.5),
+        (buckets(*range(15)), buckets(*range(14)), 0.0),  # too few to tell
+        (buckets(*range(15), EMPTY, 15), buckets(*range(15), EMPTY, 9), 15 / 16),
+    ],
+)
+def test_likeness_is_the_share_of_buckets_that_agree_of_those_that_one_of_them_knows(
+    one: bytes, other: bytes, share: float
+) -> None:
+    assert likeness(one, other) == share
+    assert is_near(one, other) is (share >= 0.8)
 
 
 def test_case_and_punctuation_make_no_other_text() -> None:

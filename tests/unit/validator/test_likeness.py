@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.validator.domain import Section
-from services.validator.likeness import bands_of
+from services.validator.domain import Kept, Section
+from services.validator.likeness import bands_of, kept_of
 from services.validator.periods import obligation_before, obligation_year_ago
 from services.validator.rules.fingerprints import bands
 from shared.contract.events import SubmissionReceived
@@ -51,3 +51,11 @@ def test_texts_are_compared_within_one_section_of_one_regime_and_period_across_a
         bands_of(of("2026-M10"), section._replace(code="TON-TAI")),
     ):
         assert not set(mine) & set(other)
+
+
+def test_what_is_kept_of_a_section_names_the_report_it_is_of_and_its_receipt() -> None:
+    section = Section("KET-QUA", "Kết quả", "Results", "warning", "warning", BUCKETS)
+    body = of("2026-M10")
+    assert kept_of(body, section) == Kept(
+        body.submission_id, "H99.31/KTXH-THANG/2026-M10", "H99.31", body.received_at, BUCKETS
+    )

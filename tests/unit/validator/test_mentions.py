@@ -85,6 +85,133 @@ def test_what_agrees_or_may_mean_something_else_is_left_alone(text: str) -> None
     assert said(text).findings == ()
 
 
+def quoted(text: str) -> list[str | None]:
+    return [finding.provided for finding in said(text).findings if finding.code == "N11"]
+
+
+@pytest.mark.parametrize(
+    ("text", "quote"),
+    [
+        ("Kết quả:\nHồ sơ đã giải quyết là 1.020 hồ sơ\nHết.", "Hồ sơ đã giải quyết là 1.020 hồ sơ"),
+        ("Hồ sơ đã giải quyết : 1.020 hồ sơ.", "Hồ sơ đã giải quyết : 1.020 hồ sơ"),
+        ("Hồ sơ đã giải quyết = 1.020.", "Hồ sơ đã giải quyết = 1.020"),
+        ("Hồ sơ  đã giải quyết là 1.020.", None),  # the label is written otherwise
+        ("Hồ sơ đã giải quyết  là  1.020.", "Hồ sơ đã giải quyết là 1.020"),
+        ("Đạt kết quả (hồ sơ đã giải quyết: 1.020).", "hồ sơ đã giải quyết: 1.020"),
+        ("Hồ sơ đã giải quyết là 1.020 (đạt 90%).", "Hồ sơ đã giải quyết là 1.020"),
+        ("Hồ sơ đã giải quyết là 1.020 – đạt.", "Hồ sơ đã giải quyết là 1.020"),
+        ("Hồ sơ đã giải quyết là 1.020 - đạt.", "Hồ sơ đã giải quyết là 1.020"),
+        ("Hồ sơ đã giải quyết là 1.020 percent.", None),
+        ("Hồ sơ đã giải quyết là 1.020 so với kỳ trước.", "Hồ sơ đã giải quyết là 1.020"),
+        ("Hồ sơ đã giải quyết là 1.020 hồ sơ và tăng.", "Hồ sơ đã giải quyết là 1.020 hồ sơ"),
+        ("Hồ sơ đã giải quyết là 1.020 vụ.", None),  # of something else
+        ("Tổng thu ngân sách trên địa bàn là 9,5 nghìn tỷ đồng.",
+         "Tổng thu ngân sách trên địa bàn là 9,5 nghìn tỷ đồng"),
+        ("Dân số trung bình là 3 triệu.", None),
+        ("Dân số trung bình là 4 triệu.", "Dân số trung bình là 4 triệu"),
+        ("Tỷ lệ giải quyết đúng hạn là 79,6.", None),  # without the sign it may be anything
+        ("Hồ sơ đã giải quyết là 90%.", None),
+        ("Hồ sơ đã giải quyết đạt " + "9" * 38 + ".", "Hồ sơ đã giải quyết đạt " + "9" * 38),
+        ("Hồ sơ đã giải quyết đạt " + "9" * 39 + ".", None),  # more digits than a figure holds
+    ],
+)  # fmt: skip
+def test_what_stands_between_label_number_and_clauses_end(text: str, quote: str | None) -> None:
+    assert quoted(text) == ([] if quote is None else [quote])
+
+
+@pytest.mark.parametrize(
+    ("links", "found"),
+    [("", True), ("là ước đạt được ở", True), ("là ước đạt được ở mức", False), ("vẫn", False)],
+)
+def test_only_some_words_and_not_many_part_a_label_from_its_number(links: str, found: bool) -> None:
+    assert bool(quoted(f"Hồ sơ đã giải quyết {links} 1.020.".replace("  ", " "))) is found
+
+
+@pytest.mark.parametrize(
+    ("before", "found"),
+    [
+        ("Trong kỳ này và tháng này", True),
+        ("Trong kỳ này và trong tháng này", False),
+        ("Kết quả: trong kỳ này và tháng này", True),
+        ("Kết quả: trong kỳ này và trong tháng này", False),
+        ("Báo cáo trong kỳ", False),
+        ("Vẫn trong", False),
+        ("Năm 2025 đã qua. Trong kỳ", True),
+        ("Tháng 9,", False),
+        ("Tháng này,", True),
+        ("Theo kế hoạch,", False),
+        ("Theo kế hoạch đã giao; trong kỳ", True),
+        (f"Kế hoạch {'a ' * 38}a,", False),
+        (f"Kế hoạch {'a ' * 39}a,", True),  # more than forty words before
+    ],
+)
+def test_the_label_begins_its_clause_in_a_sentence_about_this_period(before: str, found: bool) -> None:
+    assert bool(quoted(f"{before} hồ sơ đã giải quyết là 1.020.")) is found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        # a number is rounded to its last digit
+        ("Tổng thu ngân sách trên địa bàn đạt 12,34 tỷ đồng.", False),
+        ("Tổng thu ngân sách trên địa bàn đạt 12,36 tỷ đồng.", True),
+        ("Tổng thu ngân sách trên địa bàn đạt 12,33 tỷ đồng.", True),
+        ("Tổng thu ngân sách trên địa bàn đạt 12.347 triệu đồng.", False),
+        ("Tổng thu ngân sách trên địa bàn đạt 12.346 triệu đồng.", True),
+        ("Tổng thu ngân sách trên địa bàn đạt 0,0123 nghìn tỷ đồng.", False),
+        ("Tổng thu ngân sách trên địa bàn đạt 0,0122 nghìn tỷ đồng.", True),
+        # zeros at its end are rounding from a thousand on
+        ("Hồ sơ đã giải quyết là 1.000.", False),
+        ("Hồ sơ đã giải quyết là 2.000.", False),
+        ("Hồ sơ đã giải quyết là 3.000.", True),
+        ("Hồ sơ đã giải quyết là 900.", True),
+        ("Hồ sơ đã giải quyết là 1.200.", False),
+        ("Hồ sơ đã giải quyết là 1.201.", True),
+        # "gần", "hơn" and their like leave a quarter of the larger number
+        ("Hồ sơ đã giải quyết gần 1.600.", False),
+        ("Hồ sơ đã giải quyết gần 1.601.", True),
+        ("Hồ sơ đã giải quyết hơn 900.", False),
+        ("Hồ sơ đã giải quyết hơn 899.", True),
+        ("Hồ sơ đã giải quyết là 1.599.", True),
+    ],
+)
+def test_a_rounding_is_no_difference(text: str, found: bool) -> None:
+    assert bool(quoted(text)) is found
+
+
+def test_a_finding_says_what_the_form_has_in_both_languages_with_its_unit() -> None:
+    figure = FigureField(code="B1", label="Tổng số hồ sơ phải giải quyết", label_en="Cases to settle", unit="hồ sơ")
+    form = Form(figures=(figure,), narratives=FORM.narratives, severities={"N11": "error"})
+    text = "Tổng số hồ sơ phải giải quyết là 1.324 hồ sơ."
+    told = judge(compile_form(form), {"B1": "1234"}, {"N": text}, nil=False)
+    (finding,) = told.findings
+    assert (told.outcome, finding.severity) == ("returned", "error")
+    assert "“Tổng số hồ sơ phải giải quyết là 1.324 hồ sơ”" in finding.message
+    assert finding.message.endswith("B1 (Tổng số hồ sơ phải giải quyết) là 1234 (hồ sơ).")
+    assert finding.message_en.endswith("B1 (Cases to settle) is 1234 (hồ sơ).")
+    left_out = judge(compile_form(form), {"B1": None}, {"N": text}, nil=False)
+    assert "N11" not in [finding.code for finding in left_out.findings]
+
+
+@pytest.mark.parametrize(
+    "before", ["Trong 5 ngày.", "Dân số trung bình là 4 triệu người.", "Hồ sơ đã giải quyết quá hạn là 15 hồ sơ."]
+)
+def test_one_number_of_which_nothing_is_said_hides_no_other(before: str) -> None:
+    figures = FIGURES | {"E1": None}
+    told = judge(COMPILED, figures, {"N": f"{before} Hồ sơ đã giải quyết là 1.020."}, nil=False)
+    assert [finding.provided for finding in told.findings if finding.code == "N11"] == ["Hồ sơ đã giải quyết là 1.020"]
+
+
+def test_small_fractions_are_written_out_and_long_quotes_are_cut() -> None:
+    label = "Tỷ lệ " + "nghiêng " * 22 + "theo mẫu"
+    figure = FigureField(code="A", label=label, fraction_digits=7)
+    form = compile_form(Form(figures=(figure,), narratives=FORM.narratives))
+    (finding,) = judge(form, {"A": "0.0000001"}, {"N": f"{label} là 5."}, nil=False).findings
+    assert finding.expected == "0.0000001"
+    assert finding.provided is not None
+    assert (len(finding.provided), finding.provided[-1]) == (161, "…")
+
+
 def test_good_office_prose_contradicts_nothing() -> None:
     for text, _ in GOOD:
         assert said(text).findings == (), text
