@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from msgspec.structs import replace
 
 from services.intake.submissions.domain import (
     Fresh,
     InForce,
     KeyReused,
+    Lock,
+    Locked,
     NilAfterFigures,
+    Outdated,
     Receipt,
     Replayed,
     Stored,
@@ -108,6 +114,73 @@ def test_an_obligation_takes_so_many_versions_and_its_repetitions_still_get_thei
     again = pending("1", key="c")
     in_force = {OBLIGATION: InForce(receipts[last.idempotency], last.content_sha256)}
     assert isinstance(decide([again], {OBLIGATION: MAX_VERSIONS}, {}, in_force)[0][0], Unchanged)
+
+
+TICK = timedelta(microseconds=1)
+LOCKS_AT = datetime(2026, 10, 20, 10, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("received_at", "unlocked_until", "holds"),
+    [
+        (LOCKS_AT, None, False),
+        (LOCKS_AT + TICK, None, True),
+        (LOCKS_AT + TICK, LOCKS_AT + TICK, False),
+        (LOCKS_AT + 2 * TICK, LOCKS_AT + TICK, True),
+        (LOCKS_AT, LOCKS_AT - TICK, False),
+    ],
+)
+def test_a_lock_takes_what_is_received_at_its_hour_and_until_it_is_unlocked(
+    received_at: datetime, unlocked_until: datetime | None, holds: bool
+) -> None:
+    assert Lock(LOCKS_AT, unlocked_until).holds(received_at) is holds
+
+
+def test_nothing_is_stored_for_a_locked_obligation_and_the_others_of_the_group_are_stored() -> None:
+    late, early, other = (
+        pending("1", key="a", received_at=LOCKS_AT + TICK),
+        pending("2", key="b", received_at=LOCKS_AT),
+        pending("3", key="c", received_at=LOCKS_AT + TICK, obligation="other"),
+    )
+    outcomes, fresh = decide(
+        [late, early, other], {OBLIGATION: 0, "other": 0}, {}, {}, locks={OBLIGATION: Lock(LOCKS_AT)}
+    )
+    assert outcomes[0] == Locked(OBLIGATION, LOCKS_AT)
+    assert [item.pending for item in fresh] == [early, other]
+
+
+def test_what_an_older_registry_admitted_is_judged_again_before_it_is_stored() -> None:
+    older, same = pending("1", key="a", registry_revision=4), pending("2", key="b", registry_revision=5)
+    outcomes, fresh = decide([older, same], {OBLIGATION: 0}, {}, {}, 5)
+    assert outcomes[0] == Outdated()
+    assert [item.pending for item in fresh] == [same]
+
+
+def test_what_is_stored_is_answered_with_its_receipt_whatever_has_changed_since() -> None:
+    sent = pending("1", registry_revision=4, received_at=LOCKS_AT + TICK)
+    receipt = Receipt(new_id(), OBLIGATION, 1, LOCKS_AT, sent.sha256)
+    outcomes, fresh = decide([sent], {OBLIGATION: 1}, {sent.idempotency: receipt}, {}, 5,
+                             locks={OBLIGATION: Lock(LOCKS_AT)})  # fmt: skip
+    assert (outcomes, fresh) == ([Replayed(receipt)], [])
+    other = replace(sent, sha256=b"y" * 32)
+    assert decide([other], {OBLIGATION: 1}, {sent.idempotency: receipt}, {}, 5)[0] == [KeyReused(receipt)]
+    agency = replace(sent, agency="H99.02")
+    assert decide([agency], {OBLIGATION: 1}, {sent.idempotency: receipt}, {}, 5)[0] == [Outdated()], "another's key"
+
+
+def test_a_receipt_says_what_was_stored_and_the_next_of_the_group_meets_it() -> None:
+    first, same, other = pending("1", key="a"), pending("1", key="b", body="1 "), pending("1", key="c", obligation="x")
+    last_versions, receipts, in_force = {OBLIGATION: 3, "x": 0}, {}, {}  # type: ignore[var-annotated]
+    outcomes, fresh = decide([first, same, other], last_versions, receipts, in_force)
+    receipt = Receipt(first.submission_id, OBLIGATION, 4, first.received_at, first.sha256)
+    of_other = Receipt(other.submission_id, "x", 1, other.received_at, other.sha256)
+    assert outcomes == [Stored(receipt), Unchanged(receipt), Stored(of_other)]
+    assert fresh == [Fresh(first, 4), Fresh(other, 1)]
+    assert last_versions == {OBLIGATION: 4, "x": 1}
+    assert receipts == {first.idempotency: receipt, other.idempotency: of_other}
+    assert in_force == {
+        OBLIGATION: InForce(receipt, first.content_sha256), "x": InForce(of_other, other.content_sha256),
+    }  # fmt: skip
 
 
 def test_going_back_to_an_earlier_content_is_a_change() -> None:

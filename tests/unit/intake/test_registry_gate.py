@@ -30,7 +30,13 @@ def asked(*changed: RegistryEvent, without: str = "", stored: Sequence[RegistryE
 
 
 def messages(*changed: RegistryEvent, **how: Any) -> list[str]:
-    return [f"{error.place.split('/', 2)[-1]}: {error.message_en}" for error in asked(*changed, **how).errors]
+    """Place and English message of each error; each must say what is wrong and how to mend it, in both languages."""
+    found = asked(*changed, **how).errors
+    for error in found:
+        said = (error.message, error.message_en, error.fix, error.fix_en)
+        assert all(said), error
+        assert len(set(said)) == 4, f"one text stands for two: {error}"
+    return [f"{error.place.split('/', 2)[-1]}: {error.message_en}" for error in found]
 
 
 def form(**content: Any) -> RegimePublished:

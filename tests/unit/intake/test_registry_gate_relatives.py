@@ -20,6 +20,7 @@ def told(*changed: RegistryEvent) -> list[str]:
     keys = {record.key for record in changed}
     base = [record for record in rig.records() if record.key not in keys]
     errors = admit(proposed([*base, *changed]), [], NOW).errors
+    assert all(error.message and error.message_en and error.fix and error.fix_en for error in errors), errors
     return [f"{error.place.split('/', 2)[-1]}: {error.message_en}" for error in errors]
 
 
