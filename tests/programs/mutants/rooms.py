@@ -44,7 +44,10 @@ def _room(name: str, folder: str, *modules: str) -> Room:
 GROUPS = (
     Group(
         "scoring",
-        ("tests/unit/scoring",),
+        _tests(
+            "tests/unit/scoring",
+            "deadlines", "domain", "follow_plan", "grace", "plans", "published", "standing", "steps",
+        ),
         (
             _room(
                 "scoring/obligations",
@@ -87,7 +90,7 @@ GROUPS = (
     ),
     Group(
         "ladders",
-        _tests("tests/unit/notifier", "ladders", "escalation"),
+        _tests("tests/unit/notifier", "ladders", "escalation", "escalation_people"),
         (
             _room("notifier/ladders", "services/notifier/ladders", "data", "domain", "timelines"),
             _room("notifier/escalation", "services/notifier/escalation", "domain"),
@@ -116,7 +119,7 @@ GROUPS = (
     ),
     Group(
         "intake",
-        _tests("tests/unit/intake", "envelope", "domain", "small_parts"),
+        _tests("tests/unit/intake", "envelope", "envelope_refusals", "domain", "small_parts"),
         (_room("intake/submissions", "services/intake/submissions", "admission", "domain"),),
     ),
     Group(
@@ -141,9 +144,16 @@ GROUPS = (
         ),
         (
             _room("intake/registry", "services/intake/registry", "checks", "forms"),
-            _room("shared/strict_yaml", "shared/runtime", "strict_yaml"),
             _room("intake/registry_rules", "services/intake/registry", "sums", "overrides", "hierarchy", "staffing"),
         ),
+    ),
+    Group(
+        "strict_yaml",
+        (
+            *_tests("tests/unit/shared/runtime", "strict_yaml"),
+            *_tests("tests/unit/intake", "registry_edges", "registry_files"),
+        ),
+        (_room("shared/strict_yaml", "shared/runtime", "strict_yaml"),),
     ),
     Group(
         "contract",

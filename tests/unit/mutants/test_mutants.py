@@ -93,7 +93,10 @@ def test_the_words_of_a_sentence_are_no_mutant_and_all_else_is(was: str, becomes
 def test_every_room_and_its_tests_are_there() -> None:
     named = [path for group in GROUPS for path in (*group.files, *group.tests, *group.ignored)]
     assert [path for path in named if not (ROOT / path).exists()] == []
-    assert len(set(named)) == len(named)
+    files = [file for group in GROUPS for file in group.files]
+    assert len(set(files)) == len(files)
+    for group in GROUPS:
+        assert len({*group.tests, *group.ignored}) == len(group.tests) + len(group.ignored), group.name
 
 
 def test_every_reason_says_why_and_names_a_function_of_a_room() -> None:
