@@ -34,8 +34,9 @@ from shared.telemetry.logging import get_logger
 
 log = get_logger()
 
-#: reports judged again in one transaction
-SWEPT = 100
+#: reports judged again in one transaction: half a second at most, by what the rules about others may take of each
+#: (rules/pack_compiler.py, MAX_EFFORT_BACK), and 25,000 reports of agencies beneath
+SWEPT = 25
 _JUST_AFTER = timedelta(microseconds=1)
 #: what cannot be judged is tried again after so long; meanwhile it stays in the queue and stops nobody
 SET_ASIDE_SECONDS = 600.0

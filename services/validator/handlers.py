@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from itertools import islice
 from uuid import UUID
 
 from services.validator import again, likeness, metrics, not_judged, store
@@ -21,6 +22,7 @@ from services.validator.references import reference_of
 from services.validator.rules.catalogue import ALL_ZERO
 from services.validator.rules.forms import FormError, compile_form
 from shared.consuming.batch import Batch
+from shared.consuming.preparing import alone
 from shared.contract.events import (
     AgencyRegistered,
     ReferenceTablePublished,
@@ -36,11 +38,18 @@ from shared.contract.period import PeriodError, parse, preceding
 from shared.outbox import publish
 from shared.postgres.database import Transaction
 from shared.runtime.clock import Clock
+from shared.runtime.cpu import work_seconds
 
 #: what of the registry is kept
 _Kept = RegimePublished | ReferenceTablePublished | WaiverGranted
 #: how far back a report of zeros is compared
 COMPARED_YEARS = 2
+#: CPU seconds that rules about other reports may take of a transaction. One report's take at most 20 ms
+#: (rules/pack_compiler.py, MAX_EFFORT_BACK); what does not fit is left to be judged alone.
+LOOKING_SECONDS = 0.5
+#: reports whose others are loaded together, where some add up what the agencies beneath report: each may have a
+#: thousand of them (beneath.py, MAX_BENEATH)
+ADDING_UP_TOGETHER = 20
 
 
 async def keep_agencies(batch: Batch[AgencyRegistered], tx: Transaction) -> None:
@@ -138,7 +147,7 @@ async def record(batch: Batch[SubmissionReceived], tx: Transaction, *, clock: Cl
     judgements = await with_earlier(batch, tx)
     for event in batch:
         judgement = judgements.get(event.id)
-        if event.id in batch.prepared and judgement is None:
+        if event.id in batch.deferred or (event.id in batch.prepared and judgement is None):
             continue
         if judgement is None:
             batch.defer(event, form_name(event.body))
@@ -238,29 +247,52 @@ async def _looked_back(
 ) -> dict[UUID, Judgement]:
     """The judgements with what rules say about other accepted reports: in order, this batch's too.
 
-    A few queries for the batch, and only for forms that have such rules.
+    A few queries for the batch, and only for forms that have such rules. What does not fit into LOOKING_SECONDS is
+    deferred, to be judged alone, with the later events of its obligation; its judgement is left out.
     """
-    asked = [
-        (event.body, judgement.looks_back)
+    asking = {
+        event.id: (event.body, judgement.looks_back)
         for event in batch
         if (judgement := judged.get(event.id)) is not None and judgement.looks_back is not None and not event.body.nil
-    ]
-    if not asked:
+    }
+    if not asking:
         return judged
-    others = await Others.load(tx, asked)
+    adding_up = any(pack.adds_up for _, pack in asking.values())
+    together = list(batched(asking, ADDING_UP_TOGETHER if adding_up else len(asking)))
+    first_of = {ids[0]: ids for ids in together}
+    others = Others.none()
+    left: dict[str, str] = {}  # by obligation, what is awaited there
+    spent = 0.0
     for event in batch:
         judgement = judged.get(event.id)
         if judgement is None:
             continue
         body = event.body
-        if judgement.looks_back is not None:
+        if event.key not in left and event.id in asking and spent > LOOKING_SECONDS:
+            left[event.key] = alone(event.id)
+            metrics.JUDGED_APART_TOTAL.labels("later").inc()
+        if event.key in left:
+            batch.defer(event, left[event.key])
+            del judged[event.id]
+            continue
+        if event.id in first_of:
+            await others.add(tx, [asking[event_id] for event_id in first_of[event.id]])
+        if event.id in asking:
+            begun = work_seconds()
             judgement = judged[event.id] = others.judge(judgement, body)
+            spent += work_seconds() - begun
             await asyncio.sleep(0)  # heartbeats go on: a rule of rows may take milliseconds
         figures = judgement.kept_figures(body.figures)
         if figures is not None:
-            held = (withdrawn.get(body.submission_id), Earlier(body.submission_id, figures))
-            others.accepted[body.obligation] = [held, *others.accepted.get(body.obligation, ())]
+            others.accept(body.obligation, (withdrawn.get(body.submission_id), Earlier(body.submission_id, figures)))
     return judged
+
+
+def batched(ids: Iterable[UUID], size: int) -> Iterator[tuple[UUID, ...]]:
+    """As itertools.batched of newer Pythons."""
+    rest = iter(ids)
+    while part := tuple(islice(rest, size)):
+        yield part
 
 
 def _earlier(body: SubmissionReceived) -> list[str]:

@@ -19,23 +19,52 @@ from shared.contract.hierarchy import Tree
 from shared.contract.period import PeriodError, around, cutoff_range, parse
 from shared.postgres.database import ReadTransaction
 
+#: by obligation
+Accepted = Mapping[str, Sequence[Held[Earlier | None]]]
+
 
 @dataclass(slots=True)
 class Others:
-    """`compared` and `beneath` by submission; `accepted` by obligation: its accepted versions, the newest first."""
+    """`compared` and `beneath` by submission; the others by obligation: its accepted versions, the newest first.
+
+    added_up: of the agencies beneath, with no figures but those that some rule adds up. fresh: accepted since the
+    beginning, whose verdicts are not stored yet.
+    """
 
     compared: Mapping[UUID, _Compared]
     beneath: Mapping[UUID, Sequence[str]]
-    accepted: dict[str, list[Held[Earlier | None]]]
+    accepted: Accepted
+    added_up: Accepted
+    fresh: dict[str, list[Held[Earlier | None]]]
+
+    @classmethod
+    def none(cls) -> Others:
+        return cls({}, {}, {}, {}, {})
 
     @classmethod
     async def load(cls, tx: ReadTransaction, asked: Sequence[tuple[SubmissionReceived, Pack]]) -> Others:
         """What the rules of these packs look at for these reports."""
-        compared = {body.submission_id: _Compared.of(body, pack) for body, pack in asked}
-        beneath = await _beneath([body for body, pack in asked if pack.adds_up], tx)
-        keys = {key for one in compared.values() for key in one.keys}
-        keys |= {key for found in beneath.values() for key in found}
-        return cls(compared, beneath, await store.looked_back_to(tx, sorted(keys)))
+        others = cls.none()
+        await others.add(tx, asked)
+        return others
+
+    async def add(self, tx: ReadTransaction, asked: Sequence[tuple[SubmissionReceived, Pack]]) -> None:
+        """Load what the rules look at for these reports in place of what they looked at for those before."""
+        self.compared = {body.submission_id: _Compared.of(body, pack) for body, pack in asked}
+        self.beneath = await _beneath([body for body, pack in asked if pack.adds_up], tx)
+        keys = {key for one in self.compared.values() for key in one.keys}
+        self.accepted = await store.looked_back_to(tx, sorted(keys))
+        below = {key for found in self.beneath.values() for key in found}
+        codes = {code for _, pack in asked for code in pack.adds_up}
+        self.added_up = await store.added_up(tx, sorted(below), sorted(codes)) if below else {}
+
+    def accept(self, obligation: str, held: Held[Earlier | None]) -> None:
+        """From now on this report is the newest of its obligation."""
+        self.fresh[obligation] = [held, *self.fresh.get(obligation, ())]
+
+    def _stood(self, stored: Accepted, key: str, moment: datetime) -> Earlier | None:
+        held = standing([*self.fresh.get(key, ()), *stored.get(key, ())], moment)
+        return None if held is None else held[1]
 
     def judge(self, judgement: Judgement, body: SubmissionReceived, *, again: datetime | None = None) -> Judgement:
         """The judgement with what rules say about other reports; as it is where the report was not asked for.
@@ -47,17 +76,13 @@ class Others:
             return judgement
         moment = again or body.received_at
         beneath = self.beneath.get(body.submission_id, ())
-        stood = {
-            key: held[1]
-            for key in (*compared.keys, *beneath)
-            if (held := standing(self.accepted.get(key), moment)) is not None
-        }
+        stood = {key: self._stood(self.accepted, key, moment) for key in compared.keys}
         others = {
             regime: found
             for regime, keys in compared.others.items()
             if (found := next(filter(None, map(stood.get, keys)), None)) is not None
         }
-        children = [stood.get(key) for key in beneath]
+        children = [self._stood(self.added_up, key, moment) for key in beneath]
         known = body.submission_id in self.beneath and None not in children
         judged = after_history(
             judgement,

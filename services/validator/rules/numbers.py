@@ -20,6 +20,7 @@ GROUP_DIGITS = 3
 
 # Each is linear: no two neighbouring parts can take the same characters, so nothing is tried twice.
 _PLAIN = re.compile(r"-?([0-9]+)(?:\.([0-9]+))?")
+_is_plain = re.compile(r"-?[0-9]+(?:\.[0-9]+)?").fullmatch
 _EXPONENT = re.compile(r"[+-]?[0-9]+(?:[.,][0-9]+)?[eE][+-]?[0-9]{1,3}")
 _EXPONENT_ANY = re.compile(r"[+-]?(?:[0-9]+(?:[.,][0-9]*)?|[.,][0-9]+)[eE][+-]?[0-9]+")
 _NUMERIC = re.compile(r"[+-]?[., '_]*[0-9][0-9., '_]*")
@@ -67,6 +68,14 @@ def plainly(text: str) -> Number | None:
     if plain is None or len(plain[1]) + len(plain[2] or "") > MAX_DIGITS:
         return None
     return Number(Decimal(text), len(plain[2] or ""))
+
+
+def value_of(text: str) -> Decimal | None:
+    """As `plainly` of the text without its outer white space, the value alone: thousands are read for one verdict."""
+    if len(text) <= MAX_DIGITS and _is_plain(text):
+        return Decimal(text)
+    number = plainly(text.strip())
+    return None if number is None else number.value
 
 
 def read(text: str) -> Number | Misread:

@@ -60,7 +60,8 @@ _OF_REFERENCES: dict[ReferenceType, Type] = {"number": Type.NUMBER, "text": Type
 MAX_FORMULA_CHARACTERS = 100_000
 #: steps (services/validator/formula/effort.py) that the rules take for a report with the most rows, about half a second
 MAX_EFFORT = 3_000_000
-#: of those about other reports: they are asked within the transaction, of each report of the batch
+#: of those about other reports, 20 ms: they are asked within the transaction (handlers.py, LOOKING_SECONDS). A figure
+#: that is added up over a thousand agencies takes a millisecond more; the steps leave room for 200 of them.
 MAX_EFFORT_BACK = 100_000
 #: a value is written into a message
 _WRITTEN = 25

@@ -33,7 +33,7 @@ from services.validator.formula.context import Reference
 from services.validator.formula.values import minus
 from services.validator.rules.catalogue import RULES_NOT_CHECKED, Rule
 from services.validator.rules.flaws import Flaw, shown
-from services.validator.rules.numbers import is_blank, plainly
+from services.validator.rules.numbers import is_blank, plainly, value_of
 from shared.contract.events import Form, RuleTest, Tier
 from shared.contract.events.registry import ColumnType
 from shared.contract.period import PeriodError, first_day
@@ -378,8 +378,7 @@ def _not_checked(reason: CannotEvaluate, codes: Sequence[str]) -> Flaw:
 
 def numbers(figures: Mapping[str, str | None]) -> dict[str, Decimal]:
     """The figures that are plain numbers."""
-    read = {code: plainly(text.strip()) for code, text in figures.items() if text is not None}
-    return {code: number.value for code, number in read.items() if number is not None}
+    return {code: value for code, text in figures.items() if text is not None and (value := value_of(text)) is not None}
 
 
 def _columns_of(
@@ -390,8 +389,7 @@ def _columns_of(
         return lambda _: None
     columns: dict[str, list[Value | None]] = {}
     for code in codes:
-        read = [plainly((report.get(code) or "").strip()) for report in reports]
-        columns[code] = [None if number is None else number.value for number in read]
+        columns[code] = [value_of(report.get(code) or "") for report in reports]
     return columns.get
 
 

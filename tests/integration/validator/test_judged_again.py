@@ -26,7 +26,7 @@ from services.validator.rejudging import judge_again
 from shared.contract.events import Form, SubmissionReceived, VerdictReached, WaiverGranted, obligation_key
 from shared.contract.ids import new_id
 from shared.runtime.clock import monotonic_seconds
-from tests.integration.validator.rig import FORM, Rig, regime, submission
+from tests.integration.validator.rig import FORM, Rig, event_of, regime, submission
 from tests.integration.validator.test_children import ABOVE, ONE, TWO, agency, of, registered
 from tests.integration.validator.test_not_judged import could_not
 
@@ -41,7 +41,8 @@ RULED = Form.model_validate(FORM.model_dump(mode="json") | {"rules": [HARD]})
 def report(code: str, total: int, version: int = 1, **others: Any) -> SubmissionReceived:
     figures = {"T": str(total), "A": str(total), "B": "0"}
     key = obligation_key("H99.02", code, "2026-M03")
-    return submission(version=version, code=code, obligation=key, **({"figures": figures} | others))
+    given: dict[str, Any] = {"obligation": key, "figures": figures} | others
+    return submission(version=version, code=code, **given)
 
 
 @pytest.fixture
@@ -182,6 +183,26 @@ async def test_of_two_that_are_accepted_at_the_same_moment_neither_is_missed(rig
         assert [await ticked(rig, again) for _ in range(3)] == [0, 0, 0]  # the transaction still runs
     assert await swept(rig, again) == 1
     assert await said(rig) == [(1, 1, "accepted", ["K03"]), (1, 2, "accepted", ["QT-01"])]
+
+
+async def test_what_rules_about_others_take_too_long_for_is_left_to_be_judged_alone(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await rig.keep(regime("DAY", form=RULED), regime("KIA"))
+    other: Any = {"agency": "H99.03", "obligation": obligation_key("H99.03", "DAY", "2026-M03")}
+    bodies = [report("DAY", 3), report("DAY", 4, **other), report("DAY", 5, 2, **other), report("KIA", 5)]
+    monkeypatch.setattr(handlers, "LOOKING_SECONDS", 0.0)  # the first report takes more
+    outcome = await rig.consume("submissions", [event_of(body) for body in bodies])
+    assert (outcome.applied, outcome.deferred) == ({SubmissionReceived.TYPE: 2}, {SubmissionReceived.TYPE: 2})
+    assert [verdict.agency for verdict in await of_regime(rig)] == ["H99.02"]
+    assert await rig.release_alone() == 1
+    assert await rig.release() == 1
+    assert await said(rig, "DAY", "H99.03") == [(1, 1, "accepted", ["K03"]), (2, 1, "accepted", ["K03"])]
+    await rig.judging.stop()
+    monkeypatch.undo()
+    third: Any = {"agency": "H99.04", "obligation": obligation_key("H99.04", "DAY", "2026-M03")}
+    events = [event_of(report("DAY", total, total, **third)) for total in (1, 2)]
+    assert (await rig.consume("submissions", events)).deferred == {}, "control: half a second is enough for many"
 
 
 async def test_the_one_above_is_judged_again_when_the_last_of_those_beneath_has_come(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -12,8 +13,10 @@ from hypothesis import strategies as st
 
 from services.validator.domain import judge
 from services.validator.rules import fingerprints, narratives, numbers
-from services.validator.rules.forms import compile_form
+from services.validator.rules.flaws import Flaw
+from services.validator.rules.forms import FormError, compile_form
 from shared.contract.events import FigureField, Form, NarrativeField
+from shared.runtime.cpu import work_seconds
 from tests.unit.growth import SQUARE_FROM, growth
 
 NARRATIVE = NarrativeField(
@@ -171,3 +174,60 @@ def test_control_the_old_ways_cost_the_square(
 def test_trimming_at_once_is_trimming_in_turns(text: str) -> None:
     assert narratives.trimmed(text) == _trimmed_in_turns(text)
     assert all(not chr(point).isspace() for point in range(0x3001, 0x110000))
+
+
+# --- rules about other reports, which are asked within the transaction ----------------------------------------------
+
+
+def _looking_back(rules: Sequence[dict[str, str]], rows: int = 1) -> Form:
+    texts = {"message": "{[A]}", "message_en": "{[A]}", "fix": "Sửa.", "fix_en": "Correct it."}
+    columns = [{"code": "C", "label": "C", "type": "decimal"}, {"code": "D", "label": "D", "type": "text"}]
+    return Form.model_validate(
+        {
+            "figures": [{"code": code, "label": code} for code in ("A", *(f"F{place}" for place in range(250)))],
+            "tables": [{"code": "T", "label": "T", "max_rows": rows, "columns": columns}],
+            "rules": [
+                {"id": f"QT-{number:03}", "tier": "history", "severity": "confirm", "tests": [{}], **texts, **rule}
+                for number, rule in enumerate(rules)
+            ],
+        }
+    )
+
+
+#: the costliest kinds, so many times or for so many rows
+COSTLIEST: dict[str, Callable[[int], Form]] = {
+    "rows": lambda count: _looking_back([{"table": "T", "assert": "[T.C] <= PREV([A]) - 10"}], 50 * count),
+    "texts of rows": lambda count: _looking_back(
+        [{"table": "T", "assert": 'AND(MATCHES([T.D]; "a+b"); PREV([A]) > 0)'}], 50 * count
+    ),
+    "sums of rows": lambda count: _looking_back([{"assert": "SUM([T.C]) < PREV([A]) - 10"}] * count, 500),
+    "sums of figures": lambda count: _looking_back([{"assert": "PREV([A]) < SUM([F0]:[F249]) * 0 - 1"}] * count),
+    "roots": lambda count: _looking_back([{"assert": "[A] ^ 0.5 + PREV([A]) < 0 - 1"}] * count),
+    "agencies beneath": lambda count: _looking_back(
+        [{"assert": f"CHILDREN_SUM([F{place}]) < 0 - 1"} for place in range(min(count, 250))]
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", COSTLIEST)
+def test_the_costliest_rules_that_are_published_take_a_bounded_part_of_a_transaction(kind: str) -> None:
+    """One report takes some 20 ms, of a thousand agencies beneath some 200; ten times that is not taken."""
+    costliest, count = None, 1
+    with suppress(FormError):
+        while count < 5_000:
+            form = COSTLIEST[kind](count)
+            costliest = compile_form(form), form.tables[0].max_rows
+            count = count * 5 // 4 + 1
+    assert costliest is not None
+    assert count < 5_000, "more is refused"
+    (compiled, rows), figures = costliest, {"A": "5", **{f"F{place}": "1234567890123.25" for place in range(250)}}
+    table = [{"C": "1234567890123.25", "D": "a" * 20 + "c"}] * rows
+    assert compiled.pack is not None
+    spent = []
+    for _ in range(2):
+        flaws: list[Flaw] = []
+        begun = work_seconds()
+        compiled.pack.look_back(figures, figures, None, flaws, tables={"T": table}, children=[figures] * 1_000)
+        spent.append(work_seconds() - begun)
+        assert flaws, "they say something, which costs most"
+    assert min(spent) < 2
