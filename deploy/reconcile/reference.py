@@ -54,7 +54,7 @@ Row = Mapping[str, Any]
 TABLES: dict[str, tuple[str, ...]] = {
     "intake": (
         "registry_revision", "registry", "api_keys", "information_requests", "waiver_requests", "relay_state",
-        "webhook_endpoints", "webhook_stops", "webhook_orders",
+        "webhook_endpoints", "webhook_stops", "webhook_health", "webhook_orders",
     ),
     "validator": ("regime", "agency", "reference_table", "waiver", "access_keys", "access_people", "relay_state"),
     "scoring": (
@@ -106,6 +106,8 @@ _WEBHOOK_TRAIL = """
 _WEBHOOK_SUMS = """
     SELECT w.webhook_id, (SELECT coalesce(sum(replays), 0) FROM webhook_deliveries d WHERE d.webhook_id = w.webhook_id)
                AS replays, array_agg(a.ended_at) FILTER (WHERE a.outcome = 'delivered') AS delivered,
+           array_agg(a.ended_at ORDER BY a.ended_at, a.token) FILTER (WHERE a.token IS NOT NULL) AS ended,
+           array_agg(a.status ORDER BY a.ended_at, a.token) FILTER (WHERE a.token IS NOT NULL) AS statuses,
            count(*) FILTER (WHERE a.outcome IN ('away', 'refused') AND a.ended_at >= coalesce((
                SELECT max(l.ended_at) FROM webhook_attempts l JOIN webhook_deliveries m USING (delivery_id)
                 WHERE m.webhook_id = w.webhook_id AND l.outcome = 'delivered'), '-infinity')) AS failures
@@ -134,9 +136,9 @@ class Reference:
     calendar_events: list[asyncpg.Record] = field(default_factory=list)
     #: what the audit trail says of requests for waivers, oldest first
     waiver_trail: list[asyncpg.Record] = field(default_factory=list)
-    #: every registration of a webhook and every stop, as they were published, and what the audit trail knows of them
+    #: every registration of a webhook and what notifier told of it, as published, and what the audit trail knows of it
     webhook_events: list[asyncpg.Record] = field(default_factory=list)
-    stop_events: list[asyncpg.Record] = field(default_factory=list)
+    notifier_events: list[asyncpg.Record] = field(default_factory=list)
     webhook_trail: list[asyncpg.Record] = field(default_factory=list)
     webhook_sums: list[asyncpg.Record] = field(default_factory=list)
     #: made of them once (webhooks.Wanted), by id, and the ids by agency
@@ -182,7 +184,7 @@ class Reference:
         made = cls(tables, published, begins, await snapshot.all("intake", _AVAILABILITY),
                    await snapshot.all("scoring", _CALENDARS), await snapshot.all("intake", _WAIVER_TRAIL))  # fmt: skip
         made.webhook_events = await snapshot.all("intake", _OF_WEBHOOKS.format(topic="registry"))
-        made.stop_events = await snapshot.all("notifier", _OF_WEBHOOKS.format(topic="notifications"))
+        made.notifier_events = await snapshot.all("notifier", _OF_WEBHOOKS.format(topic="notifications"))
         made.webhook_trail = await snapshot.all("intake", _WEBHOOK_TRAIL)
         made.webhook_sums = await snapshot.all("notifier", _WEBHOOK_SUMS)
         for row in await snapshot.all("intake", _REQUESTED):

@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -34,7 +34,15 @@ from services.notifier.channels.webhook.messages import (
 )
 from services.notifier.channels.webhook.states import DELAYS
 from services.notifier.channels.webhook.store import KEPT, TEST_AGE, delivery_id_of
-from shared.contract.events import NotJudged, SubmissionReceived, VerdictReached, WebhookRegistered, WebhookStopped
+from shared.contract.events import (
+    EventModel,
+    NotJudged,
+    SubmissionReceived,
+    VerdictReached,
+    WebhookHealth,
+    WebhookRegistered,
+    WebhookStopped,
+)
 from shared.contract.events.registry import EVENTS_BELOW
 from shared.contract.reporting_window import local_day
 
@@ -42,10 +50,14 @@ from shared.contract.reporting_window import local_day
 EITHER = timedelta(seconds=2)
 #: what is about to be forgotten is not missed
 MISSED = KEPT - timedelta(days=1)
+#: between notifier's note that it told something, and the event of that transaction
+TOLD_WITHIN = timedelta(minutes=1)
 _DERIVED = ("lập lại từ sự kiện đã phát", "derived from the events published")
 _PUBLISHED = ("theo sự kiện đã phát", "by the event published")
 _ATTEMPTS = ("theo notifier.webhook_attempts", "by notifier.webhook_attempts")
 _FAILED = ("away", "refused")
+_FARES = ("version", "attempted_at", "status", "delivered_at", "failing_since")
+_Event = TypeVar("_Event", WebhookStopped, WebhookHealth)
 
 
 @dataclass(slots=True)
@@ -108,8 +120,14 @@ def _registrations(reference: Reference) -> dict[UUID, Wanted]:
 def records(reference: Reference) -> Iterator[Difference]:
     """Compare registrations in intake and notifier with what was published of them, stops and orders with theirs."""
     wanted = registrations(reference)
-    stops = _stops(reference)
-    yield from _events(reference, wanted, stops)
+    stops = _newest(reference, WebhookStopped, lambda stop: stop.version)
+    healths = _newest(reference, WebhookHealth, lambda health: (health.version, health.attempted_at))
+    told_at = {
+        health.webhook_id: made_at(event["event_id"])
+        for event in reference.notifier_events
+        if event["type"] == WebhookHealth.TYPE and (health := _readable(WebhookHealth, event)) is not None
+    }
+    yield from _events(reference, wanted, stops, healths)
     yield from _endpoints(reference, wanted)
     kept = {row["webhook_id"]: row for row in reference.tables["notifier", "webhooks"]}
     for webhook_id in sorted({*kept, *wanted}):
@@ -126,29 +144,57 @@ def records(reference: Reference) -> Iterator[Difference]:
             yield from told.values(row, {**expected, "stopped_version": None if stop is None else stop.version})
             yield from told.document(json.loads(row["secrets"]), _secrets(record), "secrets")
             yield from _health(row, wanted[webhook_id], reference)
-    found = {row["webhook_id"]: row for row in reference.tables["intake", "webhook_stops"]}
-    for webhook_id in sorted({*found, *stops}):
-        told = Teller("copy", "intake.webhook_stops", f"webhook/{webhook_id}", *_PUBLISHED, "reference")
-        if webhook_id not in found:
-            yield told.missing()
-        elif webhook_id not in stops:
-            yield told.surplus()
-        else:
-            stop = stops[webhook_id]
-            expected = {"version": stop.version, "at": stop.at, "reason": stop.reason}
-            yield from told.values(found[webhook_id], expected)
+            yield from _told(row, healths.get(webhook_id), told_at.get(webhook_id))
+    yield from _copies(reference, "webhook_stops", stops, ("version", "at", "reason"))
+    yield from _copies(reference, "webhook_health", healths, _FARES)
     yield from _orders(reference, wanted)
 
 
-def _events(
-    reference: Reference, wanted: Mapping[UUID, Wanted], stops: Mapping[UUID, WebhookStopped]
+def _copies(
+    reference: Reference, table: str, published: Mapping[UUID, _Event], names: Sequence[str]
 ) -> Iterator[Difference]:
-    """Check the envelopes of what was published of webhooks, and that a stop is of the webhook's own agency."""
-    for events, service, model in (
-        (reference.webhook_events, "intake", WebhookRegistered),
-        (reference.stop_events, "notifier", WebhookStopped),
-    ):
+    """Compare intake's copy of what notifier tells of webhooks with the newest that was published."""
+    copies: dict[UUID, asyncpg.Record] = {row["webhook_id"]: row for row in reference.tables["intake", table]}
+    for webhook_id in sorted({*copies, *published}):
+        told = Teller("copy", f"intake.{table}", f"webhook/{webhook_id}", *_PUBLISHED, "reference")
+        if webhook_id not in copies:
+            yield told.missing()
+        elif webhook_id not in published:
+            yield told.surplus()
+        else:
+            yield from told.values(copies[webhook_id], {name: getattr(published[webhook_id], name) for name in names})
+
+
+def _told(row: asyncpg.Record, health: WebhookHealth | None, told_at: datetime | None) -> Iterator[Difference]:
+    """Compare what notifier remembers to have told of a webhook, and when, with what it published."""
+    told = Teller("notice", "notifier.webhooks", f"webhook/{row['webhook_id']}", *_PUBLISHED, "reference")
+    if health is None or health.version != row["version"]:  # nothing yet of this registration
+        yield from told.values(row, {"told_at": None, "told_attempted_at": None, "told_failing": False})
+        return
+    failing = health.failing_since is not None
+    yield from told.values(row, {"told_attempted_at": health.attempted_at, "told_failing": failing})
+    if told_at is not None and (row["told_at"] is None or abs(row["told_at"] - told_at) > TOLD_WITHIN):
+        yield told.difference("told_at", row["told_at"], told_at)
+    if row["attempted_at"] is None or row["attempted_at"] < health.attempted_at:
+        yield told.difference("attempted_at", row["attempted_at"], health.attempted_at)
+    elif row["attempted_at"] == health.attempted_at:  # nothing was sent since
+        yield from told.values(row, {name: getattr(health, name) for name in ("status", "failing_since")})
+
+
+def _events(
+    reference: Reference,
+    wanted: Mapping[UUID, Wanted],
+    stops: Mapping[UUID, WebhookStopped],
+    healths: Mapping[UUID, WebhookHealth],
+) -> Iterator[Difference]:
+    """Check the envelopes of what was published of webhooks, and that it is of the webhook's own agency."""
+    of: tuple[tuple[Sequence[asyncpg.Record], str, tuple[type[EventModel], ...]], ...] = (
+        (reference.webhook_events, "intake", (WebhookRegistered,)),
+        (reference.notifier_events, "notifier", (WebhookStopped, WebhookHealth)),
+    )
+    for events, service, models in of:
         for event in events:
+            model = next((one for one in models if event["type"] == one.TYPE), models[0])
             told = Teller("event", f"{service}.outbox_archive", f"{event['key']} {event['event_id']}", "theo nội dung",
                           "by its body", "reference")  # fmt: skip
             yield from envelope(event, model.TYPE, told)
@@ -158,23 +204,30 @@ def _events(
                 yield told.difference("body", str(error), "đọc được / readable")
                 continue
             yield from told.values(event, {"key": body.key})
-    for webhook_id, stop in stops.items():
-        if webhook_id in wanted and stop.agency != wanted[webhook_id].newest.agency:
-            told = Teller("event", "notifier.outbox_archive", stop.key, "theo intake", "by intake", "reference")
-            yield told.difference("agency", stop.agency, wanted[webhook_id].newest.agency)
+    bodies: list[WebhookStopped | WebhookHealth] = [*stops.values(), *healths.values()]
+    for said in bodies:
+        if said.webhook_id in wanted and said.agency != wanted[said.webhook_id].newest.agency:
+            told = Teller("event", "notifier.outbox_archive", said.key, "theo intake", "by intake", "reference")
+            yield told.difference("agency", said.agency, wanted[said.webhook_id].newest.agency)
 
 
-def _stops(reference: Reference) -> dict[UUID, WebhookStopped]:
-    """The newest stop of each webhook that notifier has published."""
-    found: dict[UUID, WebhookStopped] = {}
-    for event in reference.stop_events:
-        try:
-            stop = WebhookStopped.model_validate_json(event["body"] or b"")
-        except ValueError:
+def _newest(reference: Reference, model: type[_Event], order: Callable[[_Event], Any]) -> dict[UUID, _Event]:
+    """Of each webhook, the newest of these events that notifier has published."""
+    found: dict[UUID, _Event] = {}
+    for event in reference.notifier_events:
+        if event["type"] != model.TYPE:
             continue
-        if stop.webhook_id not in found or found[stop.webhook_id].version <= stop.version:
-            found[stop.webhook_id] = stop
+        body = _readable(model, event)
+        if body is not None and (body.webhook_id not in found or order(found[body.webhook_id]) <= order(body)):
+            found[body.webhook_id] = body
     return found
+
+
+def _readable(model: type[_Event], event: asyncpg.Record) -> _Event | None:
+    try:
+        return model.model_validate_json(event["body"] or b"")
+    except ValueError:
+        return None
 
 
 def _endpoints(reference: Reference, wanted: Mapping[UUID, Wanted]) -> Iterator[Difference]:
@@ -252,6 +305,13 @@ def _health(row: asyncpg.Record, webhook: Wanted, reference: Reference) -> Itera
     failures = 0 if sums is None else sums["failures"]
     if row["failures"] > failures:
         yield told.difference("failures", row["failures"], failures)
+    at = row["attempted_at"]
+    made = [] if sums is None or not sums["ended"] else list(zip(sums["ended"], sums["statuses"], strict=True))
+    then = {status for ended, status in made if ended == at}
+    if at is not None and not then and (webhook.young or datetime.now(UTC) - at < MISSED):
+        yield told.difference("attempted_at", at, made[-1][0] if made else None)
+    elif then and row["status"] not in then:
+        yield told.difference("status", row["status"], min(then, key=str))
     if row["rest_until"] is not None and row["failures"] == 0:
         yield told.difference("rest_until", row["rest_until"], None)
     if row["failing_since"] is not None and row["failures"] == 0:

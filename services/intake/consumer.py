@@ -8,7 +8,14 @@ from services.intake.submissions import handlers as submissions
 from services.intake.webhooks import following as webhooks
 from shared.consuming.applying import Inbound
 from shared.consuming.batch import Batch
-from shared.contract.events import ComplianceEvent, NotJudged, RecordedEvent, VerdictReached, WebhookStopped
+from shared.contract.events import (
+    ComplianceEvent,
+    NotJudged,
+    RecordedEvent,
+    VerdictReached,
+    WebhookHealth,
+    WebhookStopped,
+)
 from shared.postgres.database import Transaction
 
 
@@ -18,9 +25,9 @@ async def apply(batch: Batch[VerdictReached | NotJudged | ComplianceEvent], tx: 
     await obligations.apply_compliance(batch, tx)
 
 
-async def notices(batch: Batch[RecordedEvent | WebhookStopped], tx: Transaction) -> None:
+async def notices(batch: Batch[RecordedEvent | WebhookHealth | WebhookStopped], tx: Transaction) -> None:
     await obligations.apply_notices(batch, tx)
-    await webhooks.apply_stops(batch, tx)
+    await webhooks.apply(batch, tx)
 
 
 FOLLOW = Inbound.of("intake.follow", apply, submissions.stored)

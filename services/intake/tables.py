@@ -361,6 +361,18 @@ webhook_stops = Table(
     Column("reason", Text, nullable=False),
 )
 
+#: How the receivers of webhooks fare (intake's copy of notifier's topic), while the registration has that version.
+webhook_health = Table(
+    "webhook_health",
+    metadata,
+    Column("webhook_id", Uuid, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("attempted_at", _moment, nullable=False),  # system time
+    Column("status", Integer),  # NULL: no answer
+    Column("delivered_at", _moment),
+    Column("failing_since", _moment),
+)
+
 #: Under which idempotency key a webhook was added, given a new secret, or tested.
 webhook_orders = Table(
     "webhook_orders",

@@ -395,8 +395,14 @@ webhooks = Table(
     Column("delivered_at", DateTime(timezone=True)),
     Column("covers", Text, nullable=False, server_default="own"),
     Column("failing_since", DateTime(timezone=True)),  # the first failed attempt since it took a message, or changed
+    Column("attempted_at", DateTime(timezone=True)),  # the last attempt for this version of the registration
+    Column("status", Integer),  # what was answered then; NULL: nothing
+    Column("told_at", DateTime(timezone=True)),  # when intake was last told how it fares, and what
+    Column("told_attempted_at", DateTime(timezone=True)),
+    Column("told_failing", Boolean, nullable=False, server_default=text("false")),
     Index("webhooks_below", "agency", postgresql_where=text("covers = 'below' AND state <> 'deleted'")),
     Index("webhooks_of_agency", "agency", postgresql_where=text("state <> 'deleted'")),
+    Index("webhooks_to_tell", "webhook_id", postgresql_where=text("attempted_at IS DISTINCT FROM told_attempted_at")),
     Index("webhooks_in_trouble", "webhook_id", postgresql_where=text("failures > 0 OR stopped_version IS NOT NULL")),
 )
 

@@ -26,6 +26,7 @@ from shared.contract.events import (
     SubmissionReceived,
     VerdictReached,
     WaiverGranted,
+    WebhookHealth,
     WebhookRegistered,
     WebhookStopped,
 )
@@ -38,7 +39,7 @@ _ACCESS = (KeyRegistered, PersonRegistered)
 SUBSCRIPTIONS: dict[str, tuple[type[EventModel], ...]] = {
     "intake.follow": (VerdictReached, NotJudged, ObligationChanged),
     # of its own, so that trouble with either keeps nothing of the other from the agencies
-    "intake.notices": (NotificationRecorded, NoticeRecorded, WebhookStopped),
+    "intake.notices": (NotificationRecorded, NoticeRecorded, WebhookStopped, WebhookHealth),
     "validator.registry": (RegimePublished, ReferenceTablePublished, WaiverGranted),
     # of its own, so that it reads from the first agency on wherever the others stand
     "validator.agencies": (AgencyRegistered,),

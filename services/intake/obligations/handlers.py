@@ -10,6 +10,7 @@ from shared.contract.events import (
     ObligationChanged,
     RecordedEvent,
     VerdictReached,
+    WebhookHealth,
     WebhookStopped,
 )
 from shared.postgres.database import Transaction
@@ -25,6 +26,7 @@ async def apply_compliance(batch: Batch[VerdictReached | NotJudged | ComplianceE
         await store.keep_locks(tx, sorted(locking))
 
 
-async def apply_notices(batch: Batch[RecordedEvent | WebhookStopped], tx: Transaction) -> None:
+async def apply_notices(batch: Batch[RecordedEvent | WebhookHealth | WebhookStopped], tx: Transaction) -> None:
     """Keep the newest record of each notice."""
-    await store.NOTICES.save(tx, (event.body for event in batch if not isinstance(event.body, WebhookStopped)))
+    bodies = [event.body for event in batch]
+    await store.NOTICES.save(tx, (body for body in bodies if not isinstance(body, WebhookHealth | WebhookStopped)))

@@ -13,6 +13,8 @@ from services.intake.obligations import queries as obligations
 from services.intake.obligations.queries import ObligationView
 from services.intake.registry.agency_codes import older
 from services.intake.registry.records import Registry
+from services.intake.webhooks import store as webhooks
+from services.intake.webhooks.views import WebhookStanding, webhook_standing
 from shared.postgres.database import ReadTransaction
 
 #: limits on people and obligations listed; the answer says if there are more
@@ -77,6 +79,7 @@ class Me(BaseModel):
         description=f"Chưa hoàn thành, theo hạn, tối đa {MAX_OWED} / not fulfilled, by deadline"
     )
     owed_truncated: bool
+    webhooks: list[WebhookStanding] = Field(description="Webhook của cơ quan, cũ nhất trước / the oldest first")
     links: dict[str, str]
 
 
@@ -95,6 +98,7 @@ async def me(tx: ReadTransaction, agency: str, parent: str | None, registry: Reg
         return None
     people = await officers(tx, agency, limit=MAX_OFFICERS + 1)
     owed = await obligations.owed(tx, agency, registry, limit=MAX_OWED + 1)
+    hooks = await webhooks.of_agency(tx, agency)
     return Me(
         agency=AgencyRecord(**_only({**own, "older_code": older(agency)}, AgencyRecord)),
         parent=None if above is None else AgencyName(**_only(above, AgencyName)),
@@ -102,6 +106,7 @@ async def me(tx: ReadTransaction, agency: str, parent: str | None, registry: Reg
         officers_truncated=len(people) > MAX_OFFICERS,
         owed=list(owed[:MAX_OWED]),
         owed_truncated=len(owed) > MAX_OWED,
+        webhooks=[webhook_standing(webhook) for webhook in hooks],
         links={"regimes": "/v1/regimes", "obligations": "/v1/obligations", "submissions": "/v1/submissions"},
     )
 

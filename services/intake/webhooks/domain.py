@@ -41,6 +41,15 @@ class Wanted(Struct, frozen=True):
     contact: str
 
 
+class Health(Struct, frozen=True):
+    """How its receiver fares, as notifier told it last. Moments are system time."""
+
+    attempted_at: datetime
+    status: int | None  # of the answer; None: there was none
+    delivered_at: datetime | None
+    failing_since: datetime | None
+
+
 class Webhook(Struct, frozen=True):
     """A webhook as it is stored. Moments are system time."""
 
@@ -60,6 +69,8 @@ class Webhook(Struct, frozen=True):
     #: set where the receiver wants nothing more, until the next version
     stopped_at: datetime | None = None
     stop_reason: str | None = None
+    #: None: nothing was tried since the last change, or nothing was told of it
+    health: Health | None = None
 
     def secret_of(self, generation: int, now: datetime) -> Secret | None:
         """The secret of a generation while it signs."""
@@ -187,4 +198,6 @@ def live(secrets: Sequence[Secret], now: datetime) -> list[Secret]:
 
 
 def _next(webhook: Webhook, now: datetime) -> Webhook:
-    return structs.replace(webhook, version=webhook.version + 1, changed_at=now, stopped_at=None, stop_reason=None)
+    return structs.replace(
+        webhook, version=webhook.version + 1, changed_at=now, stopped_at=None, stop_reason=None, health=None
+    )

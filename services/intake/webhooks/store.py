@@ -11,8 +11,8 @@ from msgspec import Struct
 from sqlalchemy import text
 
 from services.intake import tables
-from services.intake.webhooks.domain import Secret, Webhook
-from shared.contract.events import WebhookStopped
+from services.intake.webhooks.domain import Health, Secret, Webhook
+from shared.contract.events import WebhookHealth, WebhookStopped
 from shared.contract.events.registry import WebhookCovers
 from shared.postgres.bulk import assignments, names
 from shared.postgres.database import ReadTransaction, Transaction
@@ -23,25 +23,32 @@ _COLUMNS = (
     "test_id", "test_at", "covers",
 )  # fmt: skip
 _SHOWN = ", ".join(_COLUMNS).replace("secrets", "CAST(secrets AS text) AS secrets")
-_STOPPED = ", stop.at AS stopped_at, stop.reason AS stop_reason"
+_HEALTH = Health.__struct_fields__  # columns of webhook_health
+_TOLD = f", stop.at AS stopped_at, stop.reason AS stop_reason, {', '.join(_HEALTH)}"
 _VALUES = ", ".join(f":{name}" for name in _COLUMNS).replace(":secrets", "CAST(:secrets AS jsonb)")
 _SAVE = text(f"""
     INSERT INTO webhook_endpoints ({names(_COLUMNS)}) VALUES ({_VALUES})
     ON CONFLICT (webhook_id) DO UPDATE SET {assignments(_COLUMNS[2:], "excluded")}
 """)  # noqa: S608 - constant names
-_STOP = "LEFT JOIN webhook_stops stop USING (webhook_id, version)"
+_TELLING = """
+    LEFT JOIN webhook_stops stop USING (webhook_id, version) LEFT JOIN webhook_health USING (webhook_id, version)
+"""
 _ONE = f"""
-    SELECT {_SHOWN}{_STOPPED} FROM webhook_endpoints {_STOP} WHERE webhook_id = :webhook_id AND state <> 'deleted'
+    SELECT {_SHOWN}{_TOLD} FROM webhook_endpoints {_TELLING} WHERE webhook_id = :webhook_id AND state <> 'deleted'
 """  # noqa: S608 - constant names
 _READ, _LOCK = text(_ONE), text(f"{_ONE} FOR UPDATE OF webhook_endpoints")
 _EVERY = f"SELECT {_SHOWN} FROM webhook_endpoints ORDER BY webhook_id"  # noqa: S608 - constant names
 _ALL, _LOCK_ALL = text(_EVERY), text(f"{_EVERY} FOR UPDATE")
 _PAGE = text(f"""
-    SELECT {_SHOWN}{_STOPPED} FROM webhook_endpoints {_STOP}
+    SELECT {_SHOWN}{_TOLD} FROM webhook_endpoints {_TELLING}
      WHERE state <> 'deleted' AND webhook_id > :after
        AND CASE covers WHEN 'own' THEN CAST(:own AS text[]) IS NULL OR agency = ANY(CAST(:own AS text[]))
                        ELSE CAST(:below AS text[]) IS NULL OR agency = ANY(CAST(:below AS text[])) END
      ORDER BY webhook_id LIMIT :limit
+""")  # noqa: S608 - constant names
+_OF_AGENCY = text(f"""
+    SELECT {_SHOWN}{_TOLD} FROM webhook_endpoints {_TELLING}
+     WHERE agency = :agency AND state <> 'deleted' ORDER BY webhook_id
 """)  # noqa: S608 - constant names
 # serial for one agency: two calls at once would both find room for one more
 _SERIAL = text("SELECT pg_advisory_xact_lock(hashtext('webhooks'), hashtext(:agency))")
@@ -58,6 +65,7 @@ _ORDERED = text("""
 
 FIRST = UUID(int=0)
 STOPS = Projection(tables.webhook_stops, WebhookStopped)
+HEALTH = Projection(tables.webhook_health, WebhookHealth, version=("version", "attempted_at"))
 
 
 class Order(Struct, frozen=True):
@@ -94,6 +102,11 @@ async def page(
     return [_known(row) for row in (await tx.execute(_PAGE, given)).mappings()]
 
 
+async def of_agency(tx: ReadTransaction, agency: str) -> list[Webhook]:
+    """All that the agency has, the oldest first; at most MAX_WEBHOOKS."""
+    return [_known(row) for row in (await tx.execute(_OF_AGENCY, {"agency": agency})).mappings()]
+
+
 async def everything(tx: Transaction, *, lock: bool = False) -> list[Webhook]:
     """All webhooks, the deleted ones too; locked where something is to be published about them."""
     return [_known(row) for row in (await tx.execute(_LOCK_ALL if lock else _ALL)).mappings()]
@@ -118,5 +131,7 @@ def _webhook(row: Mapping[Any, Any] | None) -> Webhook | None:
 
 
 def _known(row: Mapping[Any, Any]) -> Webhook:
+    values = {name: value for name, value in row.items() if name not in _HEALTH}
     secrets = msgspec.json.decode(row["secrets"], type=tuple[Secret, ...])
-    return Webhook(**{**row, "events": tuple(row["events"]), "secrets": secrets})
+    health = Health(*(row[name] for name in _HEALTH)) if row.get("attempted_at") is not None else None
+    return Webhook(**{**values, "events": tuple(row["events"]), "secrets": secrets, "health": health})

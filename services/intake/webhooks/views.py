@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
+from msgspec import structs
 from pydantic import BaseModel, Field
 
 from services.intake.views import Moment
@@ -101,6 +102,15 @@ class StopView(BaseModel):
     reason: str = Field(examples=["gone"])
 
 
+class HealthView(BaseModel):
+    """How the receiver fares, at most ten minutes old; at once where it begins or ceases to fail."""
+
+    attempted_at: Moment = Field(description="Lần gửi gần nhất / the last attempt")
+    status: int | None = Field(description="null: không trả lời / no answer", examples=[200])
+    delivered_at: Moment | None = Field(description="Lần nhận gần nhất / when it took a message last")
+    failing_since: Moment | None = Field(description="null: đang nhận / it takes what is sent", examples=[None])
+
+
 class WebhookView(BaseModel):
     """A webhook (địa chỉ nhận thông báo của hệ thống)."""
 
@@ -118,7 +128,20 @@ class WebhookView(BaseModel):
         description="Nơi nhận đã trả lời 410; gửi tiếp bằng /resumption / 410 came; /resumption sends again",
         examples=[None],
     )
+    health: HealthView | None = Field(
+        description="null: chưa gửi gì từ lần sửa gần nhất / nothing was sent since the last change"
+    )
     secrets: list[SecretView] = Field(description="Khóa ký đang dùng, mới nhất trước / that sign, newest first")
+
+
+class WebhookStanding(BaseModel):
+    """Whether a webhook works. Where it sends, `GET /v1/webhooks` says to those who keep it."""
+
+    webhook_id: UUID
+    covers: WebhookCovers = Field(description=_COVERED)
+    state: _State = Field(examples=["active"])
+    stopped: StopView | None = Field(description="Nơi nhận đã trả lời 410 / 410 came", examples=[None])
+    health: HealthView | None
 
 
 class WebhookPage(BaseModel):
@@ -146,15 +169,21 @@ def webhook_view(webhook: Webhook) -> WebhookView:
     return WebhookView(**_fields(webhook))
 
 
+def webhook_standing(webhook: Webhook) -> WebhookStanding:
+    fields = _fields(webhook)
+    return WebhookStanding(**{name: fields[name] for name in WebhookStanding.model_fields})
+
+
 def webhook_made(webhook: Webhook, secret: str | None) -> WebhookMade:
     return WebhookMade(**_fields(webhook), secret=secret)
 
 
-def _fields(webhook: Webhook) -> dict[str, object]:
+def _fields(webhook: Webhook) -> dict[str, Any]:
     shared = ("webhook_id", "agency", "covers", "url", "contact", "state", "version", "created_at", "changed_at")
     return {
         **{name: getattr(webhook, name) for name in shared},
         "events": list(webhook.events),
         "stopped": webhook.stopped_at and StopView(at=webhook.stopped_at, reason=webhook.stop_reason or ""),
+        "health": webhook.health and HealthView(**structs.asdict(webhook.health)),
         "secrets": [SecretView(generation=one.generation, ends_at=one.until) for one in webhook.secrets],
     }

@@ -27,6 +27,7 @@ from shared.contract.events.notifications import (
     NotificationRecorded,
     RecordedEvent,
     StepNoticeKind,
+    WebhookHealth,
     WebhookStopped,
 )
 from shared.contract.events.registry import (
@@ -101,6 +102,7 @@ MODELS: dict[str, type[EventModel]] = {
         NotificationRecorded,
         NoticeRecorded,
         WebhookStopped,
+        WebhookHealth,
     )
 }
 
@@ -172,6 +174,7 @@ __all__ = [
     "VerdictReached",
     "WaiverGranted",
     "WebhookEvent",
+    "WebhookHealth",
     "WebhookRegistered",
     "WebhookSecret",
     "WebhookState",

@@ -68,5 +68,24 @@ class WebhookStopped(EventModel):
         return f"webhook/{self.webhook_id}"
 
 
+class WebhookHealth(EventModel):
+    """How a webhook's receiver fares: told when it begins or ceases to fail, else every ten minutes at most."""
+
+    TYPE: ClassVar[str] = "vn.thongsuot.notification.health.v1"
+    TOPIC: ClassVar[str] = NOTIFICATIONS
+
+    webhook_id: UUID
+    agency: str
+    version: int  # of the registration (WebhookRegistered) to which it applies
+    attempted_at: Moment  # the end of the last attempt; system time, like the others
+    status: int | None = None  # what the receiver answered then; None: nothing
+    delivered_at: Moment | None = None  # when it took a message last
+    failing_since: Moment | None = None  # the first failed attempt since then
+
+    @property
+    def key(self) -> str:
+        return f"webhook/{self.webhook_id}"
+
+
 #: the entry of a notice of any kind
 RecordedEvent = NotificationRecorded | NoticeRecorded

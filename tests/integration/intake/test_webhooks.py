@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from services.intake.registry import load as loading
 from services.intake.webhooks import commands, store
 from services.intake.webhooks.domain import MAX_WEBHOOKS
 from shared.consuming.batch import Batch
-from shared.contract.events import WebhookRegistered, WebhookStopped
+from shared.contract.events import WebhookHealth, WebhookRegistered, WebhookStopped
 from shared.contract.webhook_secrets import MasterKeys, line_of, read_master_keys, shown
 from shared.postgres.database import Database
 from tests.integration.intake import rig
@@ -64,11 +65,11 @@ async def added(client: Intake, of: str = DEPARTMENT, **others: Any) -> dict[str
     return answer.json()  # type: ignore[no-any-return]
 
 
-async def told(url: str, stop: WebhookStopped) -> None:
+async def told(url: str, *said: WebhookHealth | WebhookStopped) -> None:
     database = Database(url, pool_size=1)
     try:
         async with database.transaction() as tx:
-            await consumer.notices(Batch.of([stop]), tx)
+            await consumer.notices(Batch.of(said), tx)
     finally:
         await database.close()
 
@@ -220,6 +221,39 @@ async def test_a_webhook_whose_receiver_is_gone_shows_it_until_it_is_changed(
         changed = await call(client, "PUT", path, {**EDIT, "url": "https://moi.h99.example/"}, If_Match='"1"')
         assert changed.json()["stopped"] is None
         assert (await call(client, "GET", path)).json()["stopped"] is None
+
+
+async def test_how_a_receiver_fares_is_shown_until_the_webhook_is_changed(province: Province, key_file: Path) -> None:
+    async with intake(province, key_file) as client:
+        path = f"/{(await added(client))['webhook_id']}"
+        (event,) = await events_of(province.url)
+        (standing,) = (await client.get("/v1/me")).json()["webhooks"]
+        assert standing == {
+            "webhook_id": str(event.webhook_id), "covers": "own", "state": "active", "stopped": None, "health": None,
+        }  # fmt: skip
+        first = {"webhook_id": event.webhook_id, "agency": event.agency, "version": event.version}
+        well = WebhookHealth(**first, attempted_at=rig.NOW, status=200, delivered_at=rig.NOW)
+        ill = WebhookHealth(
+            **first, attempted_at=rig.NOW + timedelta(minutes=1), delivered_at=rig.NOW,
+            failing_since=rig.NOW + timedelta(seconds=30),
+        )  # fmt: skip
+        await told(province.url, ill, well)
+        await told(province.url, well)
+        shown = (await call(client, "GET", path)).json()["health"]
+        assert {name: moment and datetime.fromisoformat(moment) for name, moment in shown.items()} == {
+            "attempted_at": ill.attempted_at, "status": None, "delivered_at": rig.NOW,
+            "failing_since": ill.failing_since,
+        }  # fmt: skip
+        (standing,) = (await client.get("/v1/me")).json()["webhooks"]
+        assert standing["health"] == shown
+        assert "url" not in standing
+        assert (await client.get("/v1/me", of=rig.COMMUNE)).json()["webhooks"] == []
+        changed = await call(client, "PUT", path, {**EDIT, "url": "https://moi.h99.example/"}, If_Match='"1"')
+        assert changed.json()["health"] is None, "what was met concerns the older registration"
+        stop = WebhookStopped(**first | {"version": event.version + 1}, at=rig.NOW, reason="gone")
+        await told(province.url, stop)
+        (standing,) = (await client.get("/v1/me")).json()["webhooks"]
+        assert (standing["stopped"]["reason"], standing["health"]) == ("gone", None)
 
 
 @pytest.mark.parametrize("why", ["gone", "paused", "active"])

@@ -256,6 +256,46 @@ async def test_health_says_since_when_it_fails_and_when_it_took_a_message_last(
     assert datetime.fromisoformat(again["delivered_at"]) == taken
 
 
+async def test_intake_is_told_at_once_of_trouble_and_its_end_and_else_seldom(
+    world: World, hook: Receiver, key_file: Any
+) -> None:
+    async def told() -> list[tuple[int | None, bool, datetime]]:
+        found = await world.recorded()
+        assert {one["agency"] for one in found} == {DEPARTMENT}
+        return [(one["status"], one["failing_since"] is not None, one["attempted_at"]) for one in found]
+
+    made = dispatcher(world, key_file)
+    await one_message(world, hook.url)
+    await made.drain()
+    expected = [(200, False, world.system.now())]
+    assert await told() == expected
+    world.system.advance(seconds=60)
+    await world.feed("steps", submission())
+    await made.drain()
+    assert await told() == expected, "it fares as it was told a minute ago"
+    last = world.system.now()
+    world.system.advance(seconds=600)
+    await made.step()
+    expected.append((200, False, last))
+    assert await told() == expected, "ten minutes later the last attempt is told too, though none was made since"
+    await made.step()
+    assert await told() == expected
+    for answer, failing in ((503, True), (200, False)):
+        world.system.advance(seconds=30)
+        hook.answer(answer)
+        if failing:
+            await world.feed("steps", submission())
+        await made.drain()
+        expected.append((answer, failing, world.system.now()))
+        assert await told() == expected
+    await world.feed("registry", registered(hook.url, version=2))
+    await made.step()
+    assert await told() == expected, "nothing was sent under the new registration yet"
+    await world.feed("steps", submission())
+    await made.drain()
+    assert [one["version"] for one in await world.recorded()] == [1, 1, 1, 1, 2]
+
+
 async def test_another_agencys_webhook_is_not_there(world: World, hook: Receiver, key_file: Any, owner: Asking) -> None:
     await one_message(world, hook.url)
     await dispatcher(world, key_file).drain()

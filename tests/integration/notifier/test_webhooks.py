@@ -276,8 +276,9 @@ async def test_410_stops_until_the_owner_changes_the_registration(world: World, 
     world.system.advance(days=1)
     await made.drain()
     assert len(hook.received) == 1
-    (stopped,) = await world.recorded()
+    stopped, health = await world.recorded()
     assert (stopped["webhook_id"], stopped["version"], stopped["reason"]) == (WEBHOOK, 1, "gone")
+    assert (health["webhook_id"], health["status"], health["delivered_at"]) == (WEBHOOK, 410, None)
     await world.feed("registry", registered(hook.url, version=2))
     await made.drain()
     assert [row["state"] for row in await deliveries(world)] == ["failed", "delivered"]

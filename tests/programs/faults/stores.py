@@ -34,7 +34,7 @@ FOLLOWS: dict[str, frozenset[str]] = {
     consumer: frozenset(_KIND.format(name) for name in names)
     for consumer, names in {
         "intake.follow": ("verdict.reached", "verdict.not_judged", "obligation.changed"),
-        "intake.notices": ("notification.recorded", "notification.webhook"),
+        "intake.notices": ("notification.recorded", "notification.webhook", "notification.health"),
         "validator.registry": ("registry.regime", "registry.reference", "registry.waiver"),
         "validator.agencies": ("registry.agency",),
         "validator.submissions": ("submission.received",),

@@ -168,7 +168,9 @@ class WebhookDispatcher(BackgroundLoop):
         while True:
             try:
                 async with self._database.transaction() as tx:
-                    stopped = await store.end(tx, work, endings, self._system.now())
+                    now = self._system.now()
+                    stopped = await store.end(tx, work, endings, now)
+                    await store.tell_health(tx, now, work.webhook_id)
                     failpoints.hit("webhook.before_commit_of_outcome")
                 failpoints.hit("webhook.outcome_committed")
             except Exception as error:
@@ -191,6 +193,7 @@ class WebhookDispatcher(BackgroundLoop):
             expired = await store.expire(tx, now)
             await store.cancel_left(tx, now)
             set_back = await store.bring_forward(tx, now, self._pace.lease_seconds)
+            await store.tell_health(tx, now)
             counts = await store.backlog(tx, now)
         self._swept_at = monotonic_seconds()
         metrics.observe_webhooks(counts, now)

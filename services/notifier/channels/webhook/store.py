@@ -34,7 +34,7 @@ from services.notifier.channels.webhook.states import (
 )
 from services.notifier.delivery.backlog import CLOCK_TOLERANCE
 from services.notifier.planning.store import tree_above
-from shared.contract.events import WebhookRegistered, WebhookStopped
+from shared.contract.events import WebhookHealth, WebhookRegistered, WebhookStopped
 from shared.outbox import publish
 from shared.postgres import bulk
 from shared.postgres.database import ReadTransaction, Transaction
@@ -44,6 +44,8 @@ KEPT = timedelta(days=30)
 #: a test that was asked for longer ago is not sent: a registry that is read again would send it again
 TEST_AGE = timedelta(hours=1)
 MAX_ANSWER_CHARACTERS = 500
+#: of a receiver that fares as before, intake hears of attempts so often
+TOLD_EACH = timedelta(minutes=10)
 
 
 class Secret(msgspec.Struct, frozen=True):
@@ -105,7 +107,16 @@ WEBHOOKS = Projection(
     tables.webhooks,
     WebhookRegistered,
     values={"secrets": lambda record: msgspec.json.encode(record.model_dump(mode="json")["secrets"]).decode()},
-    on_change={"failures": "0", "rest_until": "NULL", "failing_since": "NULL"},
+    on_change={
+        "failures": "0",
+        "rest_until": "NULL",
+        "failing_since": "NULL",
+        "attempted_at": "NULL",
+        "status": "NULL",
+        "told_at": "NULL",
+        "told_attempted_at": "NULL",
+        "told_failing": "false",
+    },
     own=("stopped_version", "delivered_at"),
 )
 
@@ -205,8 +216,19 @@ _HEALTH = text("""
            failing_since = CASE WHEN :failures = 0 THEN NULL WHEN :anew THEN :failed_at
                                 ELSE coalesce(failing_since, :failed_at) END,
            stopped_version = CASE WHEN :gone THEN version ELSE stopped_version END,
-           delivered_at = coalesce(:delivered_at, delivered_at)
+           delivered_at = coalesce(:delivered_at, delivered_at), attempted_at = :attempted_at, status = :status
      WHERE webhook_id = :webhook_id
+""")
+_TO_TELL = text("""
+    UPDATE webhooks SET told_at = :now, told_attempted_at = attempted_at, told_failing = failing_since IS NOT NULL
+     WHERE webhook_id IN (
+        SELECT webhook_id FROM webhooks
+         WHERE attempted_at IS DISTINCT FROM told_attempted_at AND state <> 'deleted'
+           AND (CAST(:only AS uuid) IS NULL OR webhook_id = :only)
+           AND (told_at IS NULL OR told_failing <> (failing_since IS NOT NULL)
+                OR told_at NOT BETWEEN CAST(:now AS timestamptz) - CAST(:each AS interval) AND :now)
+         ORDER BY webhook_id LIMIT :limit FOR UPDATE SKIP LOCKED)
+    RETURNING webhook_id, agency, version, attempted_at, status, delivered_at, failing_since
 """)
 _EXPIRE = text("""
     UPDATE webhook_deliveries SET state = 'retry', due_at = lease_until, token = NULL, lease_until = NULL
@@ -357,6 +379,7 @@ async def end(tx: Transaction, work: Work, endings: Sequence[Ending], now: datet
         {
             "webhook_id": work.webhook_id, "failures": failures, "rest_until": rest_until, "gone": gone,
             "delivered_at": delivered_at, "failed_at": failed_at, "anew": anew,
+            "attempted_at": tried[-1][0].ended_at, "status": tried[-1][0].result.status,
         },
     )  # fmt: skip
     if gone:
@@ -365,6 +388,18 @@ async def end(tx: Transaction, work: Work, endings: Sequence[Ending], now: datet
         )
         await publish(tx, [stopped])
     return gone
+
+
+async def tell_health(tx: Transaction, now: datetime, only: UUID | None = None, limit: int = 500) -> int:
+    """Publish how receivers fare (only: of one webhook); of one that fares as it was told, every ten minutes at most.
+
+    Returns of how many.
+    """
+    rows = await tx.execute(_TO_TELL, {"now": now, "each": TOLD_EACH, "only": only, "limit": limit})
+    told = [WebhookHealth(**row) for row in rows.mappings()]
+    if told:
+        await publish(tx, sorted(told, key=lambda health: health.key))
+    return len(told)
 
 
 async def expire(tx: Transaction, now: datetime) -> int:
