@@ -54,13 +54,13 @@ Row = Mapping[str, Any]
 TABLES: dict[str, tuple[str, ...]] = {
     "intake": (
         "registry_revision", "registry", "api_keys", "information_requests", "waiver_requests", "relay_state",
-        "webhook_endpoints", "webhook_stops", "webhook_health", "webhook_orders",
+        "webhook_endpoints", "webhook_stops", "webhook_health", "webhook_orders", "regroupings",
     ),
     "validator": ("regime", "agency", "reference_table", "waiver", "access_keys", "access_people", "relay_state"),
     "scoring": (
         "agencies", "regimes", "officers", "requests", "calendar_versions", "calendar_years", "calendar_days",
         "policies", "generation", "plans", "reliefs", "relief_decisions", "setbacks", "sweep_heartbeat",
-        "intake_availability", "intake_gaps", "access_keys", "access_people", "relay_state",
+        "intake_availability", "intake_gaps", "access_keys", "access_people", "relay_state", "regroupings",
     ),
     "notifier": (
         "agencies", "officers", "people", "regimes", "requests", "calendars", "ladders", "mailing_rules",

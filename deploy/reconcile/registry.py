@@ -20,6 +20,7 @@ from services.validator.rules.pack_compiler import tables_looked_up
 from services.validator.store import Submitters, Validity
 from shared.contract.events import (
     AgencyRegistered,
+    AgencyRegrouped,
     AgencyStaffing,
     EventModel,
     KeyRegistered,
@@ -173,7 +174,9 @@ def records(reference: Reference) -> Iterator[Difference]:
     by = ("theo sự kiện đã phát", "by the event published")
     stored = {row["key"]: row for row in reference.tables["intake", "registry"]}
     # keys are compared beside this; the others are records of no table here
-    published = {key for key in reference.published if not key.startswith(("key/", "staffing/", "webhook/"))}
+    published = {
+        key for key in reference.published if not key.startswith(("key/", "staffing/", "regrouped/", "webhook/"))
+    }
     for key in sorted({*stored, *published}):
         told = Teller("registry", "intake.registry", key, *by, "reference")
         if key in reference.unreadable:
@@ -204,12 +207,56 @@ def records(reference: Reference) -> Iterator[Difference]:
     yield from _asked(reference)
     yield from _waivers_asked(reference)
     yield from _staffing(reference)
+    yield from _regrouped(reference)
     revisions = [row["revision"] for name in ("registry", "api_keys") for row in reference.tables["intake", name]]
     now = [row["revision"] for row in reference.tables["intake", "registry_revision"]]
     if revisions and now != [max(revisions)]:
         told = Teller("registry", "intake.registry_revision", "", "theo registry, api_keys", "by registry, api_keys",
                       "reference")  # fmt: skip
         yield told.difference("revision", now[0] if now else None, max(revisions))
+
+
+def _regrouped(reference: Reference) -> Iterator[Difference]:
+    """Compare when agencies changed groups, in intake, in scoring, and as it was published.
+
+    Scoring hears of it later than intake, of one that changed before this was told by itself alone.
+    """
+    published = {key: event for key, event in reference.published.items() if key.startswith("regrouped/")}
+    stored = {
+        service: {f"regrouped/{row['agency']}": row for row in reference.tables[service, "regroupings"]}
+        for service in ("intake", "scoring")
+    }
+    changed: dict[str, AgencyRegrouped] = {}
+    for key in sorted({*published, *stored["intake"], *stored["scoring"]}):
+        try:
+            said = AgencyRegrouped.model_validate(_body(published[key]["body"])) if key in published else None
+        except ValueError:
+            said = None
+        for service, rows in stored.items():
+            told = Teller("registry", f"{service}.regroupings", key, "theo sự kiện đã phát", "by the event published",
+                          "reference")  # fmt: skip
+            if key not in rows:
+                yield told.missing()
+            elif said is None:
+                yield told.surplus()
+            else:
+                names = ("agency", "at", "moved_at", "version")
+                yield from told.values(rows[key], {name: getattr(said, name) for name in names})
+        if key in published:
+            sent = Teller("event", "intake.outbox_archive", key, "theo nội dung", "by its body", "reference")
+            yield from envelope(published[key], AgencyRegrouped.TYPE, sent)
+        if key in stored["intake"]:
+            changed[key.removeprefix("regrouped/")] = AgencyRegrouped(**stored["intake"][key])
+    tree = reference.tree
+    for row in reference.tables["scoring", "agencies"]:
+        own = changed.get(row["code"])
+        moments = [changed[above].moved_at for above in tree.ever_above(row["code"]) if above in changed]
+        moments += [own.at] if own is not None else []
+        least = max((moment for moment in moments if moment is not None), default=None)
+        if least is not None and (row["regrouped_at"] is None or row["regrouped_at"] < least):
+            told = Teller("registry", "scoring.agencies", f"agency/{row['code']}", "theo intake.regroupings",
+                          "by intake.regroupings", "reference")  # fmt: skip
+            yield told.difference("regrouped_at", row["regrouped_at"], least)
 
 
 def _staffing(reference: Reference) -> Iterator[Difference]:

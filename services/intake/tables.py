@@ -361,6 +361,17 @@ webhook_stops = Table(
     Column("reason", Text, nullable=False),
 )
 
+#: Agencies that came to be of another kind, or below others, since they were registered: when (business time) they did
+#: last. It does not follow from the registry, which holds what is, and scoring asks whether something was due by then.
+regroupings = Table(
+    "regroupings",
+    metadata,
+    Column("agency", Text, primary_key=True),
+    Column("at", _moment, nullable=False),
+    Column("moved_at", _moment),  # others above it; concerns those below it too
+    Column("version", BigInteger, nullable=False),  # the registry's revision
+)
+
 #: How the receivers of webhooks fare (intake's copy of notifier's topic), while the registration has that version.
 webhook_health = Table(
     "webhook_health",

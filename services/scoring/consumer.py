@@ -8,7 +8,7 @@ from services.scoring.reference_data import Rules
 from services.scoring.reliefs.late_verdicts import LateVerdicts
 from shared.consuming.batch import Batch
 from shared.consuming.subscription import Inbound
-from shared.contract.events import RegistryEvent
+from shared.contract.events import AgencyRegrouped, RegistryEvent
 from shared.postgres.database import Transaction
 from shared.projection.keyring import access_copy
 from shared.runtime.clock import Clock
@@ -17,7 +17,7 @@ from shared.runtime.clock import Clock
 def inbounds(rules: Rules, clock: Clock, late: LateVerdicts | None = None) -> tuple[Inbound, ...]:
     """Scoring's subscriptions. `clock` is business time."""
 
-    async def registry(batch: Batch[RegistryEvent], tx: Transaction) -> None:
+    async def registry(batch: Batch[RegistryEvent | AgencyRegrouped], tx: Transaction) -> None:
         await handlers.take_registry(batch, tx, clock.now())
 
     async def follow(batch: Batch[handlers.Followed], tx: Transaction) -> None:

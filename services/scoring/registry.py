@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from services.scoring import tables
 from services.scoring.obligations.deadlines import Agencies, Agency, Regime, Request, Unplanned
-from shared.contract.events import AgencyRegistered, OfficerRegistered, RegimePublished, RequestIssued
+from shared.contract.events import AgencyRegistered, AgencyRegrouped, OfficerRegistered, RegimePublished, RequestIssued
 from shared.contract.events.registry import Cutoff, Deadline
 from shared.contract.hierarchy import Parents, ParentSince, Tree, parents_of
 from shared.postgres.database import ReadTransaction, Transaction
@@ -27,6 +27,7 @@ AGENCIES = Projection(
     own=("regrouped_at",),
     refilled=True,
 )
+REGROUPINGS = Projection(tables.regroupings, AgencyRegrouped)
 OFFICERS = Projection(tables.officers, OfficerRegistered, refilled=True)
 REGIMES = Projection(
     tables.regimes,
@@ -98,6 +99,20 @@ _REGROUP = text("""
 _REGROUP_BELOW = text(f"""
     {_BELOW} UPDATE agencies SET planned = false, regrouped_at = :now WHERE code IN (SELECT code FROM below)
 """)  # noqa: S608 - constants
+_ANY_REGROUPED = text("SELECT EXISTS (SELECT FROM regroupings)")
+# By what intake told of them and of those who ever stand above them; what scoring heard later stays.
+_REGROUP_AS_TOLD = text(f"""
+    {_BELOW}, up AS (
+        SELECT code, code AS above FROM below
+        UNION SELECT up.code, edges.above FROM up JOIN edges ON edges.code = up.above
+    ), told AS (
+        SELECT up.code, max(CASE WHEN up.above = up.code THEN r.at ELSE r.moved_at END) AS at
+          FROM up JOIN regroupings AS r ON r.agency = up.above GROUP BY up.code
+    )
+    UPDATE agencies SET planned = false, regrouped_at = told.at FROM told
+     WHERE agencies.code = told.code AND told.at IS NOT NULL
+       AND (agencies.regrouped_at IS NULL OR agencies.regrouped_at < told.at)
+""")  # noqa: S608 - constants
 _READ_REQUESTS = text("""
     SELECT request_id, regime, issued_at, deadline, agencies, withdrawn_at
       FROM requests WHERE :all OR request_id = ANY(CAST(:ids AS text[])) ORDER BY request_id
@@ -163,6 +178,14 @@ async def save_agencies(tx: Transaction, agencies: Sequence[AgencyRegistered], n
         await tx.execute(_REGROUP_BELOW, {"codes": moved, "now": now})
     if appeared := sorted(after.keys() - before.keys()):  # those below came first, and seemed to have nobody above
         await tx.execute(_REPLAN_BELOW, {"codes": appeared})
+        if (await tx.execute(_ANY_REGROUPED)).scalar_one():
+            await tx.execute(_REGROUP_AS_TOLD, {"codes": appeared})
+
+
+async def save_regroupings(tx: Transaction, told: Sequence[AgencyRegrouped]) -> None:
+    """Keep when these agencies changed, so that a copy that is made anew owes nothing that was due by then."""
+    if told and (changed := await REGROUPINGS.save_telling(tx, told)):
+        await tx.execute(_REGROUP_AS_TOLD, {"codes": sorted(regrouped.agency for regrouped in changed)})
 
 
 async def unplan(tx: Transaction, regimes: Sequence[RegimePublished], requests: Sequence[RequestIssued]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     DDL,
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -58,6 +59,17 @@ agencies = Table(
     # business hour at which scoring last heard that it is of another kind, or that others stand above it
     Column("regrouped_at", _moment),
     Index("agencies_unplanned", "code", postgresql_where=text("NOT planned")),
+)
+
+#: When agencies came to be of another kind, or below others (scoring's copy of intake's topic): what `regrouped_at` of
+#: an agency is made of again where its earlier records are not known.
+regroupings = Table(
+    "regroupings",
+    metadata,
+    Column("agency", Text, primary_key=True),
+    Column("at", _moment, nullable=False),
+    Column("moved_at", _moment),  # others above it; concerns those below it too
+    Column("version", BigInteger, nullable=False),
 )
 
 regimes = Table(

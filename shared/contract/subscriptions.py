@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from shared.contract.events import (
     AgencyRegistered,
+    AgencyRegrouped,
     CalendarLoaded,
     EventModel,
     IntakeAvailable,
@@ -47,7 +48,7 @@ SUBSCRIPTIONS: dict[str, tuple[type[EventModel], ...]] = {
     "validator.steps": (StepTaken,),
     # of its own, so that trouble with the registry keeps no revoked key alive
     "validator.access": _ACCESS,
-    "scoring.registry": _REGISTRY,
+    "scoring.registry": (*_REGISTRY, AgencyRegrouped),
     "scoring.follow": (SubmissionReceived, VerdictReached, NotJudged, StepTaken, IntakeAvailable, IntakeUnavailable),
     "scoring.access": _ACCESS,
     "notifier.registry": (*_REGISTRY, PersonRegistered, WebhookRegistered),

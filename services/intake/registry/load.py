@@ -14,12 +14,18 @@ from services.intake.access import keys
 from services.intake.audit import trail
 from services.intake.audit.domain import Author, Change, changed_fields
 from services.intake.personal_data.retention import keeping_blank
-from services.intake.registry import staffing, store
+from services.intake.registry import grouping, staffing, store
 from services.intake.registry.gate import MAX_ERRORS, Proposal, admit
 from services.intake.registry.records import Kind, audited_content, content_of, kind_of
 from services.intake.registry.source import Located
 from services.intake.webhooks import store as webhook_store
-from shared.contract.events import AgencyStaffing, ReferenceTablePublished, RegimePublished, RegistryEvent
+from shared.contract.events import (
+    AgencyRegrouped,
+    AgencyStaffing,
+    ReferenceTablePublished,
+    RegimePublished,
+    RegistryEvent,
+)
 from shared.contract.reporting_window import local_day
 from shared.outbox import publish
 from shared.postgres.database import ReadTransaction, Transaction
@@ -77,6 +83,7 @@ class Draft:
     changed: tuple[RegistryEvent, ...]  # with their new versions
     errors: tuple[FileError, ...]
     cut: bool = False  # whether checking stopped at too many errors
+    now: datetime | None = None  # business time; None: of a draft that changes no agency
 
     def counts(self) -> Loaded:
         """How many of the records are new, changed and unchanged."""
@@ -141,7 +148,7 @@ def drafted(
         if before is None or content_of(before) != content_of(record):
             changed.append(record.model_copy(update={"version": before.version + 1 if before else 1}))
     return Draft(
-        revision, tuple(stored), tuple(admission.records), tuple(changed), tuple(admission.errors), admission.cut
+        revision, tuple(stored), tuple(admission.records), tuple(changed), tuple(admission.errors), admission.cut, now
     )
 
 
@@ -157,8 +164,9 @@ async def save(tx: Transaction, made: Draft, now: datetime, author: Author) -> L
     if made.changed:
         revision = await store.raise_revision(tx)
         staffed = await _staffing(tx, made, revision)
+        regrouped = await _regrouped(tx, made, revision)
         await store.save(tx, made.changed, revision, now)
-        await publish(tx, [*made.changed, *staffed])
+        await publish(tx, [*made.changed, *staffed, *regrouped])
         await trail.append(tx, author, _changes(made), now)
     return made.counts()
 
@@ -170,6 +178,14 @@ async def _staffing(tx: Transaction, made: Draft, revision: int) -> list[AgencyS
     if not codes:
         return []
     return staffing.changes(codes, await store.officers_of(tx, codes), made.changed, revision)
+
+
+async def _regrouped(tx: Transaction, made: Draft, revision: int) -> list[AgencyRegrouped]:
+    """Agencies that come to be of another kind, or below others, by the draft."""
+    if made.now is None:
+        return []
+    before = {record.key: record for record in made.stored}
+    return await store.keep_regrouped(tx, grouping.changes(made.changed, before, made.now, revision))
 
 
 def _changes(made: Draft) -> Iterator[Change]:
@@ -200,7 +216,9 @@ async def changed_keys(tx: ReadTransaction, after: int) -> list[str]:
 
 
 async def republish(tx: Transaction) -> int:
-    """Publish every current record, key and webhook again, and how every agency is staffed. Returns how many.
+    """Publish every current record, key and webhook again, how agencies are staffed and when they changed groups.
+
+    Returns how many.
 
     Consumers drop what they have.
     """
@@ -209,5 +227,7 @@ async def republish(tx: Transaction) -> int:
     staffed = staffing.whole(records, revision)
     issued = [key.event for key in await keys.changed_after(tx, -1)]
     webhooks = [webhook.event for webhook in await webhook_store.everything(tx, lock=True)]
-    await publish(tx, [*records, *issued, *staffed, *webhooks])
-    return len(records) + len(issued) + len(staffed) + len(webhooks)
+    regrouped = await store.regrouped(tx)
+    every = [*records, *issued, *staffed, *regrouped, *webhooks]
+    await publish(tx, every)
+    return len(every)

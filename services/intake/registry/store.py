@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import text
 
 from services.intake.registry.records import content_of, kind_of, record_of
-from shared.contract.events import RegistryEvent
+from shared.contract.events import AgencyRegrouped, RegistryEvent
 from shared.postgres.bulk import names, parameters, unnest
 from shared.postgres.database import ReadTransaction, Transaction
 
@@ -33,6 +33,16 @@ _SAVE = text(f"""
     ON CONFLICT (key) DO UPDATE SET version = excluded.version, revision = excluded.revision,
                                     record = excluded.record, changed_at = excluded.changed_at
 """)  # noqa: S608 - constant names
+
+
+_REGROUPED = {"agency": "text", "at": "timestamptz", "moved_at": "timestamptz", "version": "bigint"}
+_KEEP_REGROUPED = text(f"""
+    INSERT INTO regroupings AS kept ({names(_REGROUPED)}) SELECT * FROM {unnest(_REGROUPED)}
+    ON CONFLICT (agency) DO UPDATE SET at = excluded.at, moved_at = coalesce(excluded.moved_at, kept.moved_at),
+                                       version = excluded.version
+    RETURNING {names(_REGROUPED)}
+""")  # noqa: S608 - constant names
+_READ_REGROUPED = text(f"SELECT {names(_REGROUPED)} FROM regroupings ORDER BY agency")  # noqa: S608 - constant names
 
 
 async def lock(tx: Transaction) -> int:
@@ -76,6 +86,20 @@ async def officers_of(tx: ReadTransaction, agencies: Sequence[str]) -> list[Regi
     """The records of these agencies' present and former officers."""
     rows = (await tx.execute(_OFFICERS_OF, {"agencies": agencies})).all()
     return [record_of(key, version, record) for key, version, record in rows]
+
+
+async def keep_regrouped(tx: Transaction, regrouped: Sequence[AgencyRegrouped]) -> list[AgencyRegrouped]:
+    """Keep when these agencies changed; returns all that is known of each."""
+    if not regrouped:
+        return []
+    rows = ((one.agency, one.at, one.moved_at, one.version) for one in regrouped)
+    kept = (await tx.execute(_KEEP_REGROUPED, parameters(_REGROUPED, rows))).mappings()
+    return sorted((AgencyRegrouped(**row) for row in kept), key=lambda one: one.agency)
+
+
+async def regrouped(tx: ReadTransaction) -> list[AgencyRegrouped]:
+    """What is known of every agency that changed."""
+    return [AgencyRegrouped(**row) for row in (await tx.execute(_READ_REGROUPED)).mappings()]
 
 
 async def save(tx: Transaction, records: Sequence[RegistryEvent], new_revision: int, changed_at: datetime) -> None:

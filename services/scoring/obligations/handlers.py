@@ -22,6 +22,7 @@ from services.scoring.reliefs.late_verdicts import LateVerdicts
 from shared.consuming.batch import Batch, Event
 from shared.contract.events import (
     AgencyRegistered,
+    AgencyRegrouped,
     IntakeAvailable,
     IntakeUnavailable,
     NotJudged,
@@ -216,12 +217,13 @@ async def _renewed(tx: Transaction, names: Sequence[str]) -> set[str]:
     return found
 
 
-async def take_registry(batch: Batch[RegistryEvent], tx: Transaction, now: datetime) -> None:
+async def take_registry(batch: Batch[RegistryEvent | AgencyRegrouped], tx: Transaction, now: datetime) -> None:
     """Keep scoring's copy of the registry; what changed is planned again by the generator. `now`: business time."""
     agencies: list[AgencyRegistered] = []
     officers: list[OfficerRegistered] = []
     regimes: list[RegimePublished] = []
     requests: list[RequestIssued] = []
+    regrouped: list[AgencyRegrouped] = []
     for event in batch:
         match event.body:
             case AgencyRegistered() as agency:
@@ -232,7 +234,10 @@ async def take_registry(batch: Batch[RegistryEvent], tx: Transaction, now: datet
                 regimes.append(regime)
             case RequestIssued() as request:
                 requests.append(request)
+            case AgencyRegrouped() as told_of:
+                regrouped.append(told_of)
     await registry.save_agencies(tx, agencies, now)
+    await registry.save_regroupings(tx, regrouped)
     await registry.OFFICERS.save(tx, officers)
     changed_regimes = await registry.REGIMES.save_telling(tx, regimes)
     changed_requests = await registry.REQUESTS.save_telling(tx, requests)

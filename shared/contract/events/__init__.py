@@ -33,6 +33,7 @@ from shared.contract.events.notifications import (
 from shared.contract.events.registry import (
     AgencyKind,
     AgencyRegistered,
+    AgencyRegrouped,
     AgencyStaffing,
     AttachmentField,
     Contact,
@@ -82,6 +83,7 @@ MODELS: dict[str, type[EventModel]] = {
     for model in (
         AgencyRegistered,
         AgencyStaffing,
+        AgencyRegrouped,
         OfficerRegistered,
         PersonRegistered,
         RegimePublished,
@@ -116,6 +118,7 @@ __all__ = [
     "VERDICTS",
     "AgencyKind",
     "AgencyRegistered",
+    "AgencyRegrouped",
     "AgencyStaffing",
     "AttachmentField",
     "CalendarLoaded",

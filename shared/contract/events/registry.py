@@ -166,6 +166,26 @@ class AgencyStaffing(EventModel):
         return f"staffing/{self.agency}"
 
 
+class AgencyRegrouped(EventModel):
+    """When an agency came to be of another kind, or below others: what was due by then it does not owe anew.
+
+    Published when it changes; of an agency of which nothing is said, neither has changed since it was registered.
+    `version` is the registry's revision: it grows, with gaps.
+    """
+
+    TYPE: ClassVar[str] = "vn.thongsuot.registry.regrouped.v1"
+    TOPIC: ClassVar[str] = REGISTRY
+
+    agency: str
+    at: Moment  # business time at which intake was last told of either
+    moved_at: Moment | None = None  # and of others above it, which concerns those below it too
+    version: int
+
+    @property
+    def key(self) -> str:
+        return f"regrouped/{self.agency}"
+
+
 class FigureField(Model):
     """One figure (chỉ tiêu) of a form. Bounds are inclusive; `fraction_digits` is the most digits after the point.
 

@@ -22,7 +22,14 @@ from services.intake.registry.cache import RegistryCache
 from services.intake.registry.commands import registry
 from services.intake.registry.load import RegistryRefused
 from services.intake.registry.records import KINDS, kind_of
-from shared.contract.events import MODELS, AgencyRegistered, AgencyStaffing, RegimePublished, RegistryEvent
+from shared.contract.events import (
+    MODELS,
+    AgencyRegistered,
+    AgencyRegrouped,
+    AgencyStaffing,
+    RegimePublished,
+    RegistryEvent,
+)
 from shared.postgres.database import Database
 from shared.runtime.clock import SystemClock
 from tests.integration.intake import rig
@@ -40,7 +47,7 @@ async def published(url: str) -> list[tuple[str, int]]:
     for kind, key, body in await rows(url, "SELECT type, key, body FROM outbox WHERE topic = 'registry' ORDER BY id"):
         event = MODELS[kind].model_validate_json(body)
         assert event.key == key
-        if isinstance(event, AgencyStaffing):
+        if isinstance(event, AgencyRegrouped | AgencyStaffing):
             continue
         found.append((key, event.version))  # type: ignore[attr-defined]
     return found
@@ -52,6 +59,31 @@ async def staffed(url: str) -> list[tuple[str, bool]]:
     events = [AgencyStaffing.model_validate_json(body) for (body,) in bodies]
     assert [event.version for event in events] == sorted(event.version for event in events)
     return [(event.agency, event.designated) for event in events]
+
+
+async def test_an_agency_that_comes_to_another_group_is_told_with_the_hour_and_told_again(province: Province) -> None:
+    async def told() -> list[AgencyRegrouped]:
+        bodies = await rows(province.url, "SELECT body FROM outbox WHERE starts_with(key, 'regrouped/') ORDER BY id")
+        return [AgencyRegrouped.model_validate_json(body) for (body,) in bodies]
+
+    await load(province.url, [rig.agency("H99.60", kind="office", parent=DEPARTMENT)])
+    await load(province.url, [rig.agency("H99.60", kind="office", parent=DEPARTMENT, name="Tên mới")])
+    assert await told() == [], "it is new, and another name changes no group"
+    await load(province.url, [rig.agency("H99.60", kind="department", parent=DEPARTMENT, name="Tên mới")])
+    (first,) = await told()
+    assert (first.agency, first.at, first.moved_at) == ("H99.60", rig.NOW, None)
+    await load(province.url, [rig.agency("H99.60", kind="department", parent="H99", name="Tên mới")])
+    second = (await told())[-1]
+    assert (second.at, second.moved_at) == (rig.NOW, rig.NOW)
+    await load(province.url, [rig.agency("H99.60", kind="office", parent="H99", name="Tên mới")])
+    third = (await told())[-1]
+    assert (third.at, third.moved_at) == (rig.NOW, rig.NOW), "the last of each is kept"
+    assert first.version < second.version < third.version
+    database = Database(province.url, pool_size=1)
+    async with database.transaction() as tx:
+        await loading.republish(tx)
+    await database.close()
+    assert (await told())[3:] == [third]
 
 
 async def test_an_agency_that_loses_its_last_officer_or_gets_one_is_told(province: Province) -> None:

@@ -51,6 +51,7 @@ agencies:
   - {code: H99.04, name: Sở Cũ, kind: department, parent: H99, opened_on: 2025-07-01, closed_on: 2026-02-28,
      successors: [H99.05]}
   - {code: H99.05, name: Sở Nội vụ, name_en: Home Affairs, kind: department, parent: H99, opened_on: 2025-07-01}
+  - {code: H99.06, name: Trung tâm lưu trữ, kind: office, parent: H99, opened_on: 2025-07-01}
   - {code: H99.91, name: Xã An Bình, kind: commune, parent: H99, opened_on: 2025-07-01}
   - {code: H99.92, name: Xã Hòa Lạc, kind: commune, parent: H99, opened_on: 2025-07-01}
 """
@@ -212,6 +213,8 @@ class World:
         self._post("H99.91", "THIEN-TAI", "DX-2026-001", figures={"N1": 3})
         self._decided("H99.91", "THIEN-TAI", "DX-2026-001", "accepted")
         self.requests[2]["deadline"] = (self.clock.now() + timedelta(hours=2)).isoformat()
+        moved = AGENCIES.replace("kind: office, parent: H99,", "kind: office, parent: H99.05,")
+        (self.folder / "agencies.yaml").write_text(moved)
         self._load_requests()
         self._relieve()
         self._ask_and_withdraw()

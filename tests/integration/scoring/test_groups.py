@@ -9,6 +9,7 @@ import pytest
 
 from services.scoring import registry
 from services.scoring.obligations import generation_sweep
+from shared.contract.events import AgencyRegrouped
 from shared.contract.events.registry import LaterParent
 from shared.postgres.database import Transaction
 from tests.integration.scoring.rig import Rig, agency, local, regime
@@ -165,6 +166,42 @@ async def test_what_was_due_before_it_came_is_never_opened(
     await rig.generate()
     assert (OCTOBER in await owed(rig)) is control
     assert (await owed(rig))[NOVEMBER]
+
+
+@pytest.mark.parametrize("told", ["first", "last", "never"])
+@pytest.mark.parametrize("whose", ["its own kind", "who stands above it", "who stands above those above it"])
+async def test_a_copy_that_is_made_anew_opens_nothing_that_was_due_before_it_came(
+    rig: Rig, told: str, whose: str
+) -> None:
+    """Of a lost database, only the newest record of each agency comes again."""
+    await rig.registry(regime(), agency("H99.32"))
+    await rig.generate()
+    rig.clock.set(local(2026, 10, 19, 18))
+    at = local(2026, 10, 19, 17, 30)
+    regrouped = AgencyRegrouped(agency="H99.21" if "those" in whose else "H99.31", at=at, version=7,
+                                moved_at=at if "above" in whose else None)  # fmt: skip
+    if told == "first":
+        await rig.registry(regrouped)
+    await rig.registry(agency("H99.31", parent="H99.21", version=3))
+    await rig.registry(agency("H99.21", kind="office", parent="H99.02", version=2))
+    if told == "last":
+        await rig.registry(regrouped)
+    if told != "never":
+        await rig.registry(regrouped.model_copy(update={"version": 6, "at": local(2026, 11, 30, 8)}))  # an older one
+    await rig.registry(regime(version=2))  # everybody is planned for again
+    await rig.generate()
+    assert (OCTOBER in await owed(rig)) is (told == "never"), "control: without a word of it"
+    assert {"H99.32/KTXH-THANG/2026-M10", NOVEMBER} <= (await owed(rig)).keys()
+
+
+async def test_of_another_kind_above_those_below_hear_nothing(rig: Rig) -> None:
+    await rig.registry(regime(), agency("H99.32"))
+    await rig.generate()
+    rig.clock.set(local(2026, 10, 19, 18))
+    await rig.registry(AgencyRegrouped(agency="H99.21", at=local(2026, 10, 19, 17, 30), version=7))
+    await rig.registry(agency("H99.21", kind="office"), agency("H99.31", parent="H99.21"), regime(version=2))
+    await rig.generate()
+    assert (await owed(rig))[OCTOBER]
 
 
 async def _as_new(tx: Transaction, agencies: Any, _: Any) -> None:

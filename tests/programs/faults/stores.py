@@ -39,7 +39,7 @@ FOLLOWS: dict[str, frozenset[str]] = {
         "validator.agencies": ("registry.agency",),
         "validator.submissions": ("submission.received",),
         "validator.steps": ("submission.step",),
-        "scoring.registry": _REGISTRY,
+        "scoring.registry": (*_REGISTRY, "registry.regrouped"),
         "scoring.follow": (
             "submission.received",
             "verdict.reached",
