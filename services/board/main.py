@@ -24,7 +24,8 @@ from shared.service.service import Service
 from shared.service.ticker import Ticker
 from shared.web.app import create_app
 from shared.web.authentication import Operators
-from shared.web.exports import backbone_exports, mount_exports
+from shared.web.exports import COPIED_KEY_USES, backbone_exports, mount_exports
+from shared.web.key_uses import FLUSH_SECONDS
 
 #: between two looks for what is past its term, and how long sessions and links are kept after their end
 PRUNE_SECONDS = 3600.0
@@ -71,6 +72,7 @@ def build(
             Relay("board", settings.database_url, kafka, system),  # its dead letters alone
             keyring,
             Ticker("sessions", database, system, prune, interval_seconds=PRUNE_SECONDS),
+            Ticker("key_uses", database, system, keyring.uses.flush, interval_seconds=FLUSH_SECONDS, alone=False),
         ],
         consumers=Consumers("board", kafka, subscriptions, grace_seconds=settings.grace_seconds),
         grace_seconds=settings.grace_seconds,
@@ -85,7 +87,7 @@ def build(
         readiness=service.readiness,
         lifespan=service.lifespan,
     )
-    mount_exports(service.app, database, backbone_exports(), operators=Operators(keyring, business))
+    mount_exports(service.app, database, [*backbone_exports(), COPIED_KEY_USES], operators=Operators(keyring, business))
     site = Site(pages, accounts, business, settings.public_url, devices_kept)
     mount(service.app, site, Watch(settings.watched, system))
     return service

@@ -8,6 +8,7 @@ from datetime import timedelta
 from services.intake import metrics as own_metrics
 from services.intake import tables
 from services.intake.access.callers import Access, Acting, AnyKey, Sending
+from services.intake.access.keys import KEY_USES_EXPORT
 from services.intake.administration import api as administration_api
 from services.intake.administration.callers import Reaching
 from services.intake.audit import api as audit_api
@@ -114,7 +115,7 @@ def build(
         "intake.key_uses",
         database,
         system_clock,
-        cache.flush_uses,
+        cache.uses.flush,
         interval_seconds=settings.key_use_flush_seconds,
         alone=False,
     )
@@ -244,7 +245,7 @@ def build(
     mount_exports(
         app,
         database,
-        [*backbone_exports(), submissions_api.SUBMISSIONS_EXPORT],
+        [*backbone_exports(), KEY_USES_EXPORT, submissions_api.SUBMISSIONS_EXPORT],
         operators=operators,
     )
     service.app = app

@@ -47,7 +47,8 @@ from shared.web.allowance import Allowances, Metered
 from shared.web.app import create_app
 from shared.web.authentication import Operators
 from shared.web.callers import Callers
-from shared.web.exports import backbone_exports, mount_exports
+from shared.web.exports import COPIED_KEY_USES, backbone_exports, mount_exports
+from shared.web.key_uses import FLUSH_SECONDS
 
 log = get_logger()
 
@@ -144,6 +145,7 @@ def build(
             dispatcher,
             webhooks,
             keyring,
+            Ticker("key_uses", database, system, keyring.uses.flush, interval_seconds=FLUSH_SECONDS, alone=False),
             Ticker("webhooks", database, system, forget, interval_seconds=PRUNE_SECONDS),
             Ticker("named", database, system, naming.tick, interval_seconds=settings.sweep_seconds),
             # also where nothing waits any more: what waited when that was set goes out
@@ -188,7 +190,7 @@ def build(
     service.app.include_router(digests_router(database, callers(READ_DIGESTS), business))
     if links is not None:
         service.app.include_router(page_router(database, links, business))
-    mount_exports(service.app, database, [*EXPORTS, *backbone_exports()], operators=operators)
+    mount_exports(service.app, database, [*EXPORTS, *backbone_exports(), COPIED_KEY_USES], operators=operators)
     return service
 
 

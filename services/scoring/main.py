@@ -40,7 +40,8 @@ from shared.web.allowance import Allowances, Metered
 from shared.web.app import create_app
 from shared.web.authentication import Operators
 from shared.web.callers import Callers
-from shared.web.exports import backbone_exports, mount_exports
+from shared.web.exports import COPIED_KEY_USES, backbone_exports, mount_exports
+from shared.web.key_uses import FLUSH_SECONDS
 
 
 def build(
@@ -112,6 +113,7 @@ def build(
             Relay("scoring", settings.database_url, kafka, system),
             caught_up,
             keyring,
+            Ticker("key_uses", database, system, keyring.uses.flush, interval_seconds=FLUSH_SECONDS, alone=False),
             *tickers,
         ],
         consumers=Consumers("scoring", kafka, subscriptions, grace_seconds=settings.grace_seconds),
@@ -137,5 +139,5 @@ def build(
     service.app.include_router(router(database, operators))
     readers = Callers(keyring, allowances, business, reliefs.SCOPES)
     service.app.include_router(reliefs.readers_router(database, readers))
-    mount_exports(service.app, database, [*EXPORTS, *backbone_exports()], operators=operators)
+    mount_exports(service.app, database, [*EXPORTS, *backbone_exports(), COPIED_KEY_USES], operators=operators)
     return service

@@ -23,7 +23,8 @@ from shared.service.ticker import Ticker
 from shared.web.allowance import Allowances, Metered
 from shared.web.app import create_app
 from shared.web.authentication import Operators
-from shared.web.exports import backbone_exports, mount_exports
+from shared.web.exports import COPIED_KEY_USES, backbone_exports, mount_exports
+from shared.web.key_uses import FLUSH_SECONDS
 
 
 def budget_of(settings: ValidatorSettings) -> Budget:
@@ -69,6 +70,7 @@ def build(
             judging,
             trying,
             keyring,
+            Ticker("key_uses", database, system, keyring.uses.flush, interval_seconds=FLUSH_SECONDS, alone=False),
             Ticker(
                 "validator.age",
                 database,
@@ -100,5 +102,5 @@ def build(
     service.app.add_middleware(Metered)
     senders = Senders(keyring, allowances, business)
     service.app.include_router(router(database, operators, senders, DryRuns(database, trying), business))
-    mount_exports(service.app, database, [*EXPORTS, *backbone_exports()], operators=operators)
+    mount_exports(service.app, database, [*EXPORTS, *backbone_exports(), COPIED_KEY_USES], operators=operators)
     return service

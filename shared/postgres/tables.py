@@ -239,3 +239,10 @@ def access_tables(metadata: MetaData) -> None:
         Column("agency", Text, nullable=False),
         Column("offices", JSONB, nullable=False),
     )
+    #: when this service last saw a key used; intake keeps its own beside its keys
+    Table(
+        "access_key_uses",
+        metadata,
+        Column("key_id", Text, primary_key=True),
+        _moment("last_used_at"),
+    )

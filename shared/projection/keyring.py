@@ -20,6 +20,7 @@ from shared.access import SCOPES, Office, Principal, PrincipalKind, Term
 from shared.consuming.applying import Handle
 from shared.consuming.batch import Batch
 from shared.contract.events import KeyRegistered, PersonRegistered
+from shared.postgres.bulk import parameters, unnest
 from shared.postgres.database import Database, ReadTransaction, Transaction
 from shared.projection.projection import Projection
 from shared.runtime.clock import Clock, monotonic_seconds
@@ -27,6 +28,7 @@ from shared.telemetry.background_loop import BackgroundLoop
 from shared.telemetry.logging import get_logger
 from shared.telemetry.pulse import Pulse
 from shared.web.authentication import PresentedKey, is_live
+from shared.web.key_uses import KeyUses
 
 log = get_logger()
 
@@ -39,6 +41,11 @@ _FROM = """
     FROM access_keys k LEFT JOIN access_people p ON k.principal_kind = 'person' AND p.person_id = k.principal_id
 """
 _ONE = text(f"SELECT {_COLUMNS}, p.agency, CAST(p.offices AS text) {_FROM} WHERE k.key_id = :key_id")
+_USES = {"key_id": "text", "at": "timestamptz"}
+_USED = text(f"""
+    INSERT INTO access_key_uses AS kept (key_id, last_used_at) SELECT key_id, at FROM {unnest(_USES)} ORDER BY key_id
+    ON CONFLICT (key_id) DO UPDATE SET last_used_at = greatest(kept.last_used_at, excluded.last_used_at)
+""")  # noqa: S608 - constant names
 _OPERATING = text(f"SELECT {_COLUMNS}, p.agency, CAST(p.offices AS text) {_FROM} WHERE 'operate' = ANY (k.scopes)")
 
 
@@ -103,7 +110,12 @@ class CopiedKeyring(BackgroundLoop):
         self._remembered: dict[str, tuple[CopiedKey, float]] = {}  # by id, with the moment it was read
         self._read_at = float("-inf")
         self._reading = asyncio.Lock()
+        self.uses = KeyUses(_used)
         self.pulses = (self._pulse,)
+
+    async def stop(self) -> None:
+        await super().stop()
+        await self.uses.flush_at_stop(self._database)
 
     def at_once(self, presented: PresentedKey) -> Principal | None:
         """The principal by memory alone; None means that the database must be asked."""
@@ -112,7 +124,7 @@ class CopiedKeyring(BackgroundLoop):
             key, read_at = self._remembered.get(presented.key_id, (None, read_at))
         if key is None or monotonic_seconds() - read_at > self._max_age_seconds:
             return None
-        return key.principal if key.opens_to(presented, self._clock.now()) else None
+        return self._opened(key, presented)
 
     def holds(self, presented: PresentedKey) -> bool:
         """Whether the key is in memory, live or not."""
@@ -132,12 +144,20 @@ class CopiedKeyring(BackgroundLoop):
         async with asyncio.timeout(self._max_age_seconds), self._database.read_transaction() as tx:
             row = (await tx.execute(_ONE, {"key_id": presented.key_id})).first()
         key = _key(row) if row is not None else None
-        if key is None or not key.opens_to(presented, self._clock.now()):
+        principal = self._opened(key, presented) if key is not None else None
+        if key is None or principal is None:
             return None
         self._remembered.pop(presented.key_id, None)
         self._remembered[presented.key_id] = key, asked_at
         if len(self._remembered) > MAX_REMEMBERED:
             del self._remembered[next(iter(self._remembered))]
+        return principal
+
+    def _opened(self, key: CopiedKey, presented: PresentedKey) -> Principal | None:
+        now = self._clock.now()
+        if not key.opens_to(presented, now):
+            return None
+        self.uses.note(presented.key_id, now)
         return key.principal
 
     async def _read(self) -> None:
@@ -156,6 +176,10 @@ class CopiedKeyring(BackgroundLoop):
                 self._pulse.failed(error)
                 log.warning("The keys could not be read.", action="keyring.poll_failed", error=repr(error))
             await self._pause(self._poll_seconds)
+
+
+async def _used(tx: Transaction, last_uses: Mapping[str, datetime]) -> None:
+    await tx.execute(_USED, parameters(_USES, sorted(last_uses.items())))
 
 
 async def _operating(tx: ReadTransaction) -> dict[str, CopiedKey]:

@@ -113,6 +113,15 @@ def backbone_exports() -> list[Export]:
     ]
 
 
+#: when a service that copies keys last saw each of them used; intake has an export of its own, of the keys themselves
+COPIED_KEY_USES = Export(
+    "key-uses",
+    "SELECT key_id, last_used_at FROM access_key_uses WHERE key_id > :after ORDER BY key_id LIMIT :limit",
+    "key_id",
+    str,
+)
+
+
 def mount_exports(app: FastAPI, database: Database, exports: Iterable[Export], *, operators: Operators) -> None:
     """Serve each export at GET /v1/exports/<name>?after=&limit= to operators.
 

@@ -21,6 +21,7 @@ from shared.outbox import publish
 from shared.postgres.bulk import parameters, unnest
 from shared.postgres.database import ReadTransaction, Transaction
 from shared.web.authentication import NewKey, PresentedKey, is_live, new_key
+from shared.web.exports import Export
 
 MAX_LIVE_KEYS = 2
 
@@ -64,6 +65,14 @@ _USED = text(f"""
     FROM (SELECT key_id, at FROM {unnest(_USES)} ORDER BY key_id) AS used
     WHERE api_keys.key_id = used.key_id
 """)  # noqa: S608 - constant names
+#: when intake last saw each of its keys used; the other services have the same export of what they saw
+KEY_USES_EXPORT = Export(
+    "key-uses",
+    "SELECT key_id, last_used_at FROM api_keys WHERE key_id > :after AND last_used_at IS NOT NULL"
+    " ORDER BY key_id LIMIT :limit",
+    "key_id",
+    str,
+)
 
 
 class KeyRefused(Exception):

@@ -16,12 +16,13 @@ from services.intake.access.keys import ApiKey
 from services.intake.registry import store
 from services.intake.registry.records import Registry
 from shared.access import Principal
-from shared.postgres.database import Database, Transaction
+from shared.postgres.database import Database
 from shared.runtime.clock import LOCAL_ZONE, Clock, monotonic_seconds
 from shared.telemetry.background_loop import BackgroundLoop
 from shared.telemetry.logging import get_logger
 from shared.telemetry.pulse import Pulse
 from shared.web.authentication import PresentedKey
+from shared.web.key_uses import KeyUses
 
 log = get_logger()
 
@@ -37,7 +38,7 @@ class RegistryCache(BackgroundLoop):
         self.registry = Registry()
         self.revision = -1
         self._keys: dict[str, ApiKey] = {}
-        self._uses: dict[str, datetime] = {}
+        self.uses = KeyUses(keys.used)
         self._database = database
         self._clock = system_clock
         self._poll_seconds = poll_seconds
@@ -48,10 +49,7 @@ class RegistryCache(BackgroundLoop):
 
     async def stop(self) -> None:
         await super().stop()
-        try:
-            await self.flush_uses_now()
-        except Exception as error:
-            log.info("Could not write when keys were last used.", action="keys.flush_failed", error=repr(error))
+        await self.uses.flush_at_stop(self._database)
 
     async def be_fresh(self) -> None:
         """Read the database unless the cache is young enough. Raises what the database raises."""
@@ -139,25 +137,8 @@ class RegistryCache(BackgroundLoop):
         key = self._keys.get(presented.key_id)
         if key is None or not key.opens_to(presented, now):
             return None
-        self._uses[key.key_id] = now
+        self.uses.note(key.key_id, now)
         return key.owner if key.owner.kind != "person" else self.registry.holder_of(key.owner)
-
-    async def flush_uses(self, tx: Transaction) -> int:
-        """Store the last uses of keys, on a ticker. Uses that cannot be stored stay for the next tick."""
-        uses, self._uses = self._uses, {}
-        if uses:
-            try:
-                await keys.used(tx, uses)
-            except BaseException:
-                self._uses = {**uses, **self._uses}
-                raise
-        return 0
-
-    async def flush_uses_now(self) -> None:
-        """Like `flush_uses`, in its own transaction, at a stop."""
-        if self._uses:
-            async with asyncio.timeout(2), self._database.transaction() as tx:
-                await self.flush_uses(tx)
 
     async def _run(self) -> None:
         while True:

@@ -56,6 +56,7 @@ EXEMPT: dict[str, str] = {
     "*.dead_letter.replayed_at": _OPERATOR,
     "*.dead_letter.discarded_*": _OPERATOR,
     "intake.api_keys.last_used_at": _SYSTEM,
+    "*.access_key_uses.*": "when this service saw a key used, kept there alone",
     "intake.audit_trail.*": _OPERATOR,
     "intake.*.revision": "numbers the loads; only the greatest is kept twice",
     "intake.submissions.idempotency_key": "the client's word, kept here alone",

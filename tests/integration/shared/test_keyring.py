@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import MetaData, text
+from sqlalchemy.exc import DBAPIError
 
 from shared.access import may
 from shared.consuming.batch import Batch
@@ -17,7 +18,8 @@ from shared.contract.events import EventModel, KeyRegistered, PersonRegistered
 from shared.postgres.database import Database
 from shared.postgres.tables import access_tables
 from shared.projection.keyring import CopiedKeyring, access_copy
-from shared.runtime.clock import SystemClock
+from shared.runtime.clock import ManualClock, SystemClock
+from shared.web import exports
 from shared.web.authentication import NewKey, PresentedKey, new_key
 
 NOW = datetime.now(UTC)
@@ -128,3 +130,60 @@ async def test_a_persons_key_operates_by_the_office_that_the_copy_holds(database
         kept = str((await tx.execute(text("SELECT * FROM access_people"))).all())
     assert "example.vn" not in kept
     assert "Trần" not in kept
+
+
+async def used(database: Database) -> dict[str, datetime]:
+    async with database.read_transaction() as tx:
+        return {row.key_id: row.last_used_at for row in await tx.execute(text("SELECT * FROM access_key_uses"))}
+
+
+async def flushed(database: Database, keyring: CopiedKeyring) -> None:
+    async with database.transaction() as tx:
+        await keyring.uses.flush(tx)
+
+
+async def test_the_last_use_of_a_key_is_stored_later_and_never_goes_back(database: Database) -> None:
+    operators, agencys, idle = new_key(), new_key(), new_key()
+    await follow(
+        database,
+        event(operators),
+        event(agencys, principal_kind="agency", principal_id="H99.01", scopes=("submit", "read")),
+        event(idle),
+    )
+    clock = ManualClock(NOW)
+    keyring = CopiedKeyring(database, clock)
+    await keyring.be_fresh()
+    assert keyring.at_once(presented(operators)) is not None
+    assert await keyring.principal_of(presented(agencys)) is not None
+    assert keyring.at_once(PresentedKey(idle.key_id, b"x" * 32)) is None, "a wrong secret is no use of the key"
+    assert await used(database) == {}, "no request writes it"
+    await flushed(database, keyring)
+    assert await used(database) == dict.fromkeys((operators.key_id, agencys.key_id), NOW)
+
+    clock.set(NOW - timedelta(hours=1))
+    assert keyring.at_once(presented(agencys)) is not None
+    clock.set(NOW + timedelta(seconds=5))
+    assert keyring.at_once(presented(operators)) is not None
+    await keyring.stop()  # what a stop finds unwritten it writes
+    later = {operators.key_id: NOW + timedelta(seconds=5), agencys.key_id: NOW}
+    assert await used(database) == later, "nor does a clock that goes back take back what was seen"
+
+    page = await exports.read_page(
+        database, exports.COPIED_KEY_USES, text(exports.COPIED_KEY_USES.query), after=None, limit=10
+    )
+    assert {row["key_id"] for row in page["items"]} == set(later)
+
+
+async def test_uses_that_could_not_be_stored_are_stored_by_the_next_tick(database: Database) -> None:
+    key = new_key()
+    await follow(database, event(key))
+    keyring = CopiedKeyring(database, ManualClock(NOW))
+    assert await keyring.principal_of(presented(key)) is not None
+    async with database.transaction() as tx:
+        await tx.execute(text("DROP TABLE access_key_uses"))
+    with pytest.raises(DBAPIError):
+        await flushed(database, keyring)
+    async with database.engine.begin() as connection:
+        await connection.run_sync(METADATA.create_all)
+    await flushed(database, keyring)
+    assert await used(database) == {key.key_id: NOW}
