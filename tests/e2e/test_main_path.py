@@ -11,6 +11,8 @@ import pytest
 
 from shared.runtime.clock import business_clock, scaled_specification
 from tests.e2e.rig import COMMUNE, DEPARTMENT, NOW, PERIOD, REGIME, REQUEST, Province, eventually
+from tests.programs.fuzz.__main__ import CHECKS, known_values
+from tests.programs.fuzz.walks import walk
 from tests.stack import Infra
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -126,3 +128,16 @@ def test_what_is_overdue_is_told_to_the_officer_and_to_the_head(province: Provin
 def test_the_stores_agree_at_the_end(province: Province) -> None:
     """`reconcile` finds no difference once everything has drained."""
     province.agree()
+
+
+def test_walks_made_from_the_documents_are_answered_as_documented(province: Province) -> None:
+    """A few walks through each service that has an API; `make fuzz` makes thousands, and single calls beside them."""
+    known = known_values(province)
+    linked = 0
+    for service in ("intake", "validator", "scoring", "notifier"):
+        token = province.keys[DEPARTMENT] if service == "intake" else province.stack.operator_key()
+        walked = walk(province.stack.url(service), token, known, CHECKS, seed=1, walks=5)
+        assert walked.faults == []
+        assert walked.requests >= 5, service
+        linked += walked.linked
+    assert linked > 0, "control: some calls took what others were answered"

@@ -1,7 +1,9 @@
 """python -m tests.programs.fuzz: schemathesis against all services of a live stack. CASES=120 a route, SEED=7 repeats.
 
-Ends with 0 only if every answer is below 500, is documented and has the documented form, and at least LEAST_CASES
-requests were made. The report of each service is in .local/fuzz/.
+Single calls and walks, in which a call takes ids from what earlier ones were answered. Of the board, only its exports
+have a document; its pages are for people. Ends with 0 only if every answer is below 500, is documented and has the
+documented form, at least LEAST_CASES requests were made, and reconcile finds no difference afterwards. The report of
+each service is in .local/fuzz/.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ import secrets
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -21,9 +24,9 @@ from deploy.local import Options, Stack
 from deploy.local.options import ROOT
 from shared.contract.services import SERVICES
 from shared.runtime.clock import business_clock, scaled_specification
-from tests.e2e.rig import COMMUNE, DEPARTMENT, NOW, PERIOD, REGIME, Province, eventually
+from tests.e2e.rig import COMMUNE, DEPARTMENT, NOW, PERIOD, REGIME, Province, agree, eventually
 
-LEAST_CASES = 5000
+LEAST_CASES = 10_000
 CASES = int(os.environ.get("CASES", "120"))
 REPORTS = ROOT / ".local" / "fuzz"
 CHECKS = (
@@ -43,7 +46,32 @@ UNLIMITED = {
     "INTAKE_UNAUTHORIZED_RATE_PER_SECOND": "100000",
     "INTAKE_UNAUTHORIZED_BURST": "100000",
 }
+#: a person who may do all that people may, so that the walks get past the rights of single offices
+PERSON = "fuzz-1"
+PEOPLE = """
+people:
+  - person_id: fuzz-1
+    agency: H99.05
+    name: Nguyễn Thị Hạnh
+    contacts: [{channel: email, address: hanh@sonoivu.example}]
+    offices:
+      - {role: head, agency: H99.05, since: 2025-07-01}
+      - {role: chair, agency: H99, since: 2025-07-01}
+      - {role: administrator, agency: H99, since: 2025-07-01}
+"""
 _GENERATED = re.compile(r"(\d+) generated")
+_WALKS = re.compile(r"Scenarios:\s+(\d+)")
+_LINKS = re.compile(r"API Links:\s+(\d+) covered")
+
+
+@dataclass(frozen=True, slots=True)
+class Fuzzed:
+    """How many requests were made, in how many walks over how many links, and the exit code of schemathesis."""
+
+    made: int
+    walks: int
+    links: int
+    code: int
 
 
 def main() -> int:
@@ -58,19 +86,34 @@ def main() -> int:
             known = _something_to_find(province)
             targets = [(service, stack.url(service), stack.operator_key()) for service in SERVICES]
             targets.append(("intake-agency", stack.url("intake"), province.keys[DEPARTMENT]))
+            # last: this key may change the registry
+            targets.append(("intake-person", stack.url("intake"), _person(province)))
             outcomes = {name: fuzz(name, url, token, known, seed) for name, url, token in targets}
-    cases = sum(made for made, _ in outcomes.values())
-    failed = [service for service, (_, code) in outcomes.items() if code != 0]
-    for service, (made, code) in outcomes.items():
-        print(f"{service:<13} {made:>7,} requests  {'as documented' if code == 0 else f'FAILED ({code})'}")
+            differences = _differences(stack)
+    cases = sum(fuzzed.made for fuzzed in outcomes.values())
+    failed = [name for name, fuzzed in outcomes.items() if fuzzed.code != 0]
+    for name, fuzzed in outcomes.items():
+        told = "as documented" if fuzzed.code == 0 else f"FAILED ({fuzzed.code})"
+        walks = f"{fuzzed.walks:>5,} walks over {fuzzed.links:>3} links"
+        print(f"{name:<13} {fuzzed.made:>7,} requests {walks}  {told}")
     print(f"{'all':<13} {cases:>7,} requests; reports in {REPORTS.relative_to(ROOT)}")
     if cases < LEAST_CASES:
         print(f"too few: at least {LEAST_CASES:,} are wanted")
-    return 1 if failed or cases < LEAST_CASES else 0
+    print(differences or "the stores agree: no difference")
+    return 1 if failed or differences or cases < LEAST_CASES else 0
+
+
+def _differences(stack: Stack) -> str:
+    """What reconcile finds: whatever was called, nothing may be lost or applied twice. Empty: nothing."""
+    try:
+        agree(stack)
+    except AssertionError as error:
+        return str(error)
+    return ""
 
 
 def _something_to_find(province: Province) -> Mapping[str, list[str]]:
-    """Post one report that is accepted and one that is returned; return their ids."""
+    """Post one report that is accepted and one that is returned; return what may be asked for by name and id."""
     narratives = {"N": "Kết quả trong tháng đạt kế hoạch đề ra."}
     wrong = province.post(DEPARTMENT, "fuzz-1", figures={"A": 100, "A1": 90, "A2": 5, "B": 1}, narratives=narratives)
     right = province.post(DEPARTMENT, "fuzz-2", figures={"A": 95, "A1": 90, "A2": 5, "B": 1}, narratives=narratives)
@@ -78,9 +121,14 @@ def _something_to_find(province: Province) -> Mapping[str, list[str]]:
     for submission_id in ids:
         path = f"/v1/submissions/{submission_id}"
         eventually(lambda path=path: province.get(DEPARTMENT, path)["status"] != "received", f"a verdict on {path}")  # type: ignore[misc]
+    return known_values(province, ids)
+
+
+def known_values(province: Province, submission_ids: Sequence[str] = ()) -> Mapping[str, list[str]]:
+    """What a call may name, by parameter."""
     found = province.operator("notifier", "/v1/notifications?limit=1").json().get("items", [])
     return {
-        "submission_id": ids,
+        "submission_id": list(submission_ids),
         "agency": [DEPARTMENT, COMMUNE],
         "regime": [REGIME],
         "code": [REGIME],
@@ -90,10 +138,16 @@ def _something_to_find(province: Province) -> Mapping[str, list[str]]:
     }
 
 
-def fuzz(
-    name: str, url: str, token: str, known: Mapping[str, list[str]], seed: int, cases: int = CASES
-) -> tuple[int, int]:
-    """Fuzz one service with one token; return (requests made, exit code). `name` is the report's."""
+def _person(province: Province) -> str:
+    """Register the person; return a key."""
+    (province.folder / "people.yaml").write_text(PEOPLE)
+    province.intake("registry", "apply", str(province.folder), "--why", "fuzz")
+    made = json.loads(province.intake("keys", "create", "--person", PERSON, "--json"))
+    return str(made["keys"][0]["key"])
+
+
+def fuzz(name: str, url: str, token: str, known: Mapping[str, list[str]], seed: int, cases: int = CASES) -> Fuzzed:
+    """Fuzz one service with one token. `name` is the report's."""
     report = REPORTS / f"{name}.ndjson"
     REPORTS.mkdir(parents=True, exist_ok=True)
     command = [
@@ -113,8 +167,10 @@ def fuzz(
     (REPORTS / f"{name}.txt").write_text(done.stdout + done.stderr, encoding="utf-8")
     if done.returncode != 0:
         print(done.stdout[-12_000:] + done.stderr[-2000:], flush=True)
-    generated = _GENERATED.search(done.stdout)
-    return int(generated[1]) if generated else 0, done.returncode
+    made, walks, links = (
+        int(found[1]) if (found := pattern.search(done.stdout)) else 0 for pattern in (_GENERATED, _WALKS, _LINKS)
+    )
+    return Fuzzed(made, walks, links, done.returncode)
 
 
 if __name__ == "__main__":

@@ -6,14 +6,21 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import UUID, uuid4
 
 import pytest
 import uvicorn
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, HTTPException, Response
+from pydantic import BaseModel
 
 from deploy.local.ports import HOST, Ports
 from deploy.local.process import poll_until
 from tests.programs.fuzz import __main__ as program
+from tests.programs.fuzz.walks import walk
+
+
+class Thing(BaseModel):
+    thing_id: UUID
 
 
 def _app(status: int) -> FastAPI:
@@ -51,6 +58,34 @@ def test_only_documented_answers_below_500_are_green(
     monkeypatch.setattr(program, "REPORTS", tmp_path)
     monkeypatch.setattr(program, "CHECKS", ("not_a_server_error", "status_code_conformance"))
     with _served(_app(status)) as url:
-        made, code = program.fuzz("control", url, "token", {"code": ["H99"]}, seed=1, cases=10)
-    assert made > 10
-    assert (code == 0) is green
+        fuzzed = program.fuzz("control", url, "token", {"code": ["H99"]}, seed=1, cases=10)
+    assert fuzzed.made > 10
+    assert (fuzzed.code == 0) is green
+
+
+def _linked(status: int) -> FastAPI:
+    """Says `status` of a thing that another call has made, and 404 of every other."""
+    app = FastAPI()
+    made: set[str] = set()
+
+    @app.post("/things", status_code=201)
+    async def make() -> Thing:
+        thing = Thing(thing_id=uuid4())
+        made.add(str(thing.thing_id))
+        return thing
+
+    @app.get("/things/{thing_id}")
+    async def read(thing_id: UUID) -> Thing:
+        raise HTTPException(status if str(thing_id) in made else 404)
+
+    app.openapi()["paths"]["/things/{thing_id}"]["get"]["responses"]["404"] = {"description": "none"}
+    return app
+
+
+@pytest.mark.parametrize(("status", "green"), [(404, True), (500, False)])
+def test_a_walk_calls_with_what_it_was_answered(status: int, green: bool) -> None:
+    with _served(_linked(status)) as url:
+        walked = walk(url, "token", {}, program.CHECKS[:2], seed=1, walks=10)
+    assert walked.requests > 10
+    assert walked.linked > 0
+    assert (not walked.faults) is green, walked.faults
