@@ -85,7 +85,9 @@ def state_of(history: History, version: Version) -> ReportState:
         return "superseded"
     if review == "approved":
         return "approved"
-    return "to_explain" if version.asks_to_explain and "explanation_accepted" not in kinds else "accepted"
+    upheld = version.outcome == "returned"  # whoever upheld the appeal has seen the findings
+    asks = version.asks_to_explain and not upheld and "explanation_accepted" not in kinds
+    return "to_explain" if asks else "accepted"
 
 
 def superseded_by(history: History, version: Version) -> tuple[datetime, Version] | None:

@@ -95,11 +95,32 @@ TRANSITIONS: tuple[Transition, ...] = (
         ("kiểm tra: đạt, cần giải trình", "validation asks to explain"),
         obligation="as accepted", notices="unsent ones are cancelled", event="verdict.reached",
     ),
+    *(
+        Transition(
+            "report", None, (source,), target,
+            ("kiểm tra lại theo báo cáo khác", "judged again by reports that came since"),
+            obligation="nothing", event="verdict.reached",
+        )
+        for source, target in (("accepted", "to_explain"), ("to_explain", "accepted"))
+    ),
     Transition(
         "report", None, ("accepted", "to_explain", "approved"), "superseded",
-        ("phiên bản mới được chấp nhận", "a newer version is accepted"),
+        ("phiên bản mới được tính", "a newer version counts"),
         obligation="the first accepted version answers; completeness is that of the last one in time",
-        event="verdict.reached",
+        event="verdict.reached or submission.step, of the newer version",
+    ),
+    Transition(
+        "report", None, ("received", "not_judged", "returned", "rework"), "superseded",
+        ("được tính khi đã có phiên bản mới hơn", "it comes to count when a newer version does already"),
+        obligation="nothing: the newer version is the last one", event="verdict.reached or submission.step",
+    ),
+    *(
+        Transition(
+            "report", None, ("superseded",), target,
+            ("phiên bản mới hơn bị rút hoặc trả lại", "the newer version is withdrawn or sent back"),
+            obligation="this version answers again", event="submission.step, of the newer version",
+        )
+        for target in ("accepted", "to_explain", "approved")
     ),
     Transition(
         "report", "certified", ("received", "not_judged", "accepted", "to_explain"), "=", ("ký xác nhận", "certify"),
@@ -127,6 +148,11 @@ TRANSITIONS: tuple[Transition, ...] = (
         "report", "appeal_upheld", ("returned",), "accepted", ("chấp nhận khiếu nại", "uphold an appeal"),
         "POST /v1/appeals/{id}/decision", "review", _ABOVE, True,
         "the returned version counts as accepted, by its receipt", "unsent ones are cancelled",
+    ),
+    Transition(
+        "report", "explanation_accepted", ("to_explain",), "accepted",
+        ("chấp nhận giải trình", "accept the explanation"), "POST /v1/explanations/{id}/decision", "review",
+        _REVIEWERS, False, "nothing", "the officer and who asked are told",
     ),
     Transition(
         "extension", "extension_requested", ("none", "granted", "refused"), "asked",
@@ -185,7 +211,7 @@ TRANSITIONS: tuple[Transition, ...] = (
 
 
 def by_kind(kind: StepKind) -> Transition:
-    """The row by which a person takes this step; of an upheld appeal the appeal's own."""
+    """The row by which a person takes this step; of a decision, what is decided, not the report that it changes."""
     return next(row for row in reversed(TRANSITIONS) if row.kind == kind)
 
 

@@ -8,7 +8,6 @@ from uuid import UUID
 
 import pytest
 from hypothesis import given
-from msgspec.structs import replace
 
 from services.intake.lifecycle import states, waiting
 from services.intake.lifecycle.deciding import ASKED_BY
@@ -16,7 +15,7 @@ from services.intake.lifecycle.states import History
 from services.intake.lifecycle.table import Transition
 from services.intake.lifecycle.waiting import DONE_BY, ReviewKind
 from shared.access import ACTORS
-from tests.unit.intake.test_lifecycle import NOW, asked, history, judge, lives, taken, version
+from tests.unit.intake.test_lifecycle import NOW, asked, history, judge, lived, lives, taken, version
 
 FIRST = UUID(int=1)
 
@@ -60,31 +59,21 @@ def test_what_is_asked_for_waits_until_it_is_answered(thing: Any) -> None:
     assert kinds(taken(now, answer)) == []
 
 
-def lived(now: History, life: list[tuple[int, Any]]) -> History:
-    """The history after what of this life is possible."""
-    for number, act in life:
-        about = now.versions[number - 1]
-        if not act.startswith("verdict"):
-            wanted = asked(act, submission_id=about.submission_id)
-            now = taken(now, wanted) if isinstance(judge(now, wanted), Transition) else now
-        elif about.outcome is None:
-            outcome = "returned" if act == "verdict returned" else "accepted"
-            judged = replace(about, outcome=outcome, asks_to_explain=act == "verdict to explain", decided_at=NOW)
-            now = replace(now, versions=[judged if version is about else version for version in now.versions])
-    return now
-
-
 @pytest.mark.parametrize("certification", ["none", "head"])
 @given(life=lives())
 def test_what_waits_can_be_done_by_who_is_shown_it(certification: Any, life: list[tuple[int, Any]]) -> None:
-    now = lived(history(version(), version(2), version(3), certification=certification, review="required"), life)
+    now = history(version(), version(2), version(3), certification=certification, review="required")
+    for number, act in life:
+        now = lived(now, number, act)
     for review in waiting.open_reviews(now):
         of_version = review.kind in ("certification", "review")
-        about: dict[str, UUID | None] = {"submission_id": review.about} if of_version else {"answers": review.about}
+        about: dict[str, Any] = {"submission_id": review.about} if of_version else {"answers": review.about}
         if not of_version:
             step = now.step(review.about)
             assert step is not None
             about["submission_id"] = step.submission_id
+        if review.kind == "appeal":  # which can give time, whatever has become of the report
+            about |= {"effect": "relief", "since": NOW - timedelta(days=1)}
         who = {role for role in ACTORS if review.kind in waiting.kinds_of(role)}
         for actor in who:
             assert isinstance(judge(now, asked(DONE_BY[review.kind], **about), {actor}), Transition), (review, actor)
