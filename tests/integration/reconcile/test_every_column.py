@@ -124,6 +124,7 @@ EMPTY: dict[str, str] = {
     "intake.dead_letter": "no consumer of intake reads the topic of the bad record",
     "notifier.dead_letter": "no consumer of notifier reads the topic of the bad record",
     "*.consumer_*": "holds halts and an operator's orders",
+    "*.access_key_uses": "holds whom a service has answered over HTTP, which is not asked of each",
     "validator.fingerprint": "holds texts of 40 syllables and more",
     "validator.earlier_verdict": "holds verdicts that were revised (unit tests); no form of the world looks at others",
     "validator.looking": "holds reports whose rules look at others; no form of the world does",
