@@ -66,7 +66,6 @@ OPENERS = {
     "services/intake/command_line.py": "operator commands",
     "services/intake/receipts/signer.py": "a signing key's public part, kept before anything is signed with it",
     "services/intake/submissions/group_commit.py": "requests that share one commit",
-    "services/intake/registry/cache.py": "the process's copy of registry and keys, renewed by itself",
     "services/notifier/channels/outcome_writer.py": "states of a mail, each committed before the next command of SMTP",
     "services/notifier/channels/dispatcher.py": "the sender's rounds",
     "services/notifier/channels/webhook/dispatcher.py": "the rounds of webhooks",
