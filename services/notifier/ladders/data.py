@@ -195,7 +195,7 @@ def _sooner(one: Span, other: Span) -> bool:
     if one.unit == other.unit:
         return one.count < other.count
     if one.unit == "h":
-        return other.count > 0 and one.count < 24 * (other.count - 1)
+        return one.count < 24 * (other.count - 1)
     return one.count == 0 and other.count > 0
 
 
