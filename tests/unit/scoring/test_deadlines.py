@@ -123,7 +123,7 @@ def test_a_request_names_its_own_deadline_and_is_not_reminded_of_before_it_was_i
 
 
 def test_a_periodic_regime_that_waits_for_requests_has_no_deadline() -> None:
-    with pytest.raises(NoDeadline):
+    with pytest.raises(NoDeadline, match="2026-M10"):
         plan("2026-M10", deadline=Deadline(rule="on_request"))
     assert list(
         plans_between([regime(deadline=Deadline(rule="on_request"))], local(2026, 1, 1), local(2026, 3, 1), CALENDAR)

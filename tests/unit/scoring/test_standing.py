@@ -12,7 +12,7 @@ from services.scoring.obligations.domain import with_reports
 from services.scoring.obligations.facts import NOTHING, Facts, Relief, Terms, with_passing, with_relief
 from services.scoring.obligations.standing import State, effective_deadline, has_passed, is_due_soon, stand, untouched
 from shared.contract.events import SubmissionReceived, VerdictReached
-from tests.unit.scoring.samples import CALENDAR, DEADLINE, POLICY, TERMS, submission, verdict
+from tests.unit.scoring.samples import CALENDAR, DEADLINE, POLICY, TERMS, step, submission, verdict
 
 TICK = timedelta(microseconds=1)
 HOUR = timedelta(hours=1)
@@ -136,3 +136,59 @@ def test_who_answers_is_named_by_the_report_and_of_what_is_overdue_is_who_was_on
     assert who(with_passing(after(verdict(1)), DEADLINE + HOUR, "duty")) == ("officer-1", "named")
     assert who(with_passing(NOTHING, DEADLINE + HOUR, "duty")) == ("duty", "designated")
     assert who(NOTHING) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("facts", "withdrawn_at", "owed"),
+    [
+        (NOTHING, DEADLINE - HOUR, False),
+        (after(verdict(received_at=DEADLINE - 2 * HOUR)), DEADLINE - HOUR, True),
+        (after(verdict(received_at=DEADLINE - HOUR)), DEADLINE - HOUR, True),
+        (after(verdict(received_at=DEADLINE - HOUR + TICK)), DEADLINE - HOUR, False),
+        (after(submission(received_at=DEADLINE - 2 * HOUR)), DEADLINE - HOUR, True),  # its verdict may still come
+        (after(submission(received_at=DEADLINE - HOUR + TICK)), DEADLINE - HOUR, False),
+        (after(verdict(outcome="returned", received_at=DEADLINE - 2 * HOUR)), DEADLINE - HOUR, False),
+        # after the deadline only those stay who had answered by it
+        (after(verdict(received_at=DEADLINE)), DEADLINE + HOUR, True),
+        (after(verdict(received_at=DEADLINE + TICK)), DEADLINE + HOUR, False),
+    ],
+)
+def test_what_a_withdrawn_request_asked_for_is_owed_by_those_alone_who_had_answered_in_time(
+    facts: Facts, withdrawn_at: datetime, owed: bool
+) -> None:
+    found = state(facts, withdrawn_at=withdrawn_at)
+    assert (found.owed, found.score is None) == (owed, found.answer is None or not owed)
+    assert found.next_at is None, "time makes nobody late any more"
+    assert state(facts).owed, "control: without the withdrawal"
+    if facts is NOTHING:
+        assert not untouched(replace(TERMS, withdrawn_at=withdrawn_at)).owed
+
+
+def test_where_nobody_asks_for_a_certification_it_changes_nothing() -> None:
+    late = step("certified", DEADLINE + HOUR)
+    assert state(with_reports(after(verdict()), [(None, late)])).on_time is True
+
+
+@pytest.mark.parametrize(
+    ("locks_at", "term"),
+    [(None, None), (DEADLINE, None), (DEADLINE + HOUR, DEADLINE + HOUR)],
+)
+def test_what_waits_for_its_certification_has_time_only_where_the_lock_is_later(
+    locks_at: datetime | None, term: datetime | None
+) -> None:
+    assert state(after(verdict()), certification="head", locks_at=locks_at).term == term
+
+
+def test_what_corrects_a_report_that_was_sent_back_may_be_certified_within_the_reviewers_term() -> None:
+    until = DEADLINE + 9 * HOUR
+    sent_back = with_reports(after(verdict()), [(None, step("rework", DEADLINE - HOUR, until=until))])
+    corrected = with_reports(sent_back, [(None, verdict(2, received_at=DEADLINE + HOUR))])
+    found = state(corrected, certification="head", locks_at=DEADLINE + 2 * HOUR)
+    assert (found.uncertified, found.term) == (2, until)
+
+
+def test_of_two_versions_the_less_complete_is_measured_by_its_share_and_not_by_its_count() -> None:
+    first, gone = verdict(1, required=4, present=4), step("withdrawn", DEADLINE + HOUR)
+    second = verdict(2, received_at=DEADLINE + 2 * HOUR, required=10, present=5)
+    facts = with_reports(NOTHING, [(None, first), (None, gone), (None, second)])
+    assert state(facts).measured == 2, "5 of 10 are less than 4 of 4"
