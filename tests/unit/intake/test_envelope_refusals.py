@@ -95,6 +95,17 @@ def test_a_refusal_says_what_is_wrong_and_where(
     assert error.pointer == pointer
     assert vi in error.message
     assert en in error.message_en
+    assert "None" not in error.message_en
+
+
+def test_a_group_is_that_of_the_last_day_of_the_cut_off_and_of_an_unknown_period_that_of_any_day() -> None:
+    moved = [{"code": OFFICE, "since": "2026-10-14"}]
+    below = rig.agency(DEPARTMENT, parent="H99", parents=moved)
+    asked = rig.regime("NHOM", submitter_kinds=(), submitter_parents=(OFFICE,))
+    assert judged(below, asked, regime="NHOM") == Admitted(1)
+    later = rig.agency(DEPARTMENT, parent="H99", parents=[{**moved[0], "since": "2026-10-15"}])
+    assert only(later, asked, regime="NHOM").pointer == "/regime"
+    assert only(later, asked, regime="NHOM", period="2026-W10").pointer == "/period"
 
 
 def test_an_agency_that_opened_on_the_last_day_of_the_cut_off_reports() -> None:
