@@ -46,7 +46,7 @@ GROUPS = (
         "scoring",
         _tests(
             "tests/unit/scoring",
-            "deadlines", "domain", "follow_plan", "grace", "plans", "published", "standing", "steps",
+            "deadlines", "domain", "follow_plan", "grace", "overrides", "plans", "published", "standing", "steps",
         ),
         (
             _room(
@@ -139,13 +139,18 @@ GROUPS = (
         "registry",
         _tests(
             "tests/unit/intake",
-            "registry_edges", "registry_files", "registry_gate", "registry_gate_relatives", "registry_people",
-            "registry_sums", "overrides", "agency_codes",
+            "registry_edges", "registry_gate", "registry_gate_relatives", "registry_people", "registry_relations",
+            "overrides",
         ),
         (
             _room("intake/registry", "services/intake/registry", "checks", "forms"),
-            _room("intake/registry_rules", "services/intake/registry", "sums", "overrides", "hierarchy", "staffing"),
+            _room("intake/registry_rules", "services/intake/registry", "overrides", "hierarchy"),
         ),
+    ),
+    Group(
+        "sums",
+        _tests("tests/unit/intake", "registry_sums", "registry_staffing"),
+        (_room("intake/sums", "services/intake/registry", "sums", "staffing"),),
     ),
     Group(
         "strict_yaml",
@@ -154,6 +159,14 @@ GROUPS = (
             *_tests("tests/unit/intake", "registry_edges", "registry_files"),
         ),
         (_room("shared/strict_yaml", "shared/runtime", "strict_yaml"),),
+    ),
+    Group(
+        "board",
+        _tests("tests/unit/board", "climbs", "tasks", "explanation", "viewing", "accounts"),
+        (
+            _room("board/pages", "services/board/pages", "climbs", "tasks", "explanation"),
+            Room("board/people", ("services/board/viewing.py", "services/board/accounts/domain.py")),
+        ),
     ),
     Group(
         "contract",
