@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import RowMapping, text
 
 from services.notifier.digests.domain import MOST
-from services.notifier.mailing.store import NOT_SILENCED
+from services.notifier.mailing.store import not_silenced
 from services.notifier.planning.directory import Officer, Person
 from shared.contract.events.registry import DigestKind
 from shared.contract.hierarchy import Parents, ParentSince, Tree
@@ -66,10 +66,10 @@ _OPEN = text(f"""
             ON o.agency = part.agency AND part.regime IN ('', o.regime)
          WHERE o.owed AND o.accepted_version = 0 AND (o.overdue OR (o.deadline > :now AND o.deadline <= :soon))
            AND {
-    NOT_SILENCED.format(
+    not_silenced(
         agency="o.agency",
-        regime="o.regime",
         person="part.person",
+        regime="o.regime",
         kind="CASE WHEN o.overdue THEN 'overdue' ELSE 'reminder' END",
     )
 }

@@ -25,7 +25,7 @@ MAX_MATTERS = 100
 BEFORE_DEADLINE = timedelta(hours=4)
 #: a silence ends at the latest so long after it is made: nobody forgets one for good
 LONGEST_SILENCE = timedelta(days=60)
-#: silences of one agency in force, where a person of an agency makes another; each waiting matter is compared with them
+#: silences of one agency in force, where a person of an agency makes another
 MAX_IN_FORCE = 50
 #: what a silence's digest covers
 _DIGESTED = (
@@ -76,18 +76,27 @@ class Silence(Struct, frozen=True):
 
 
 class Silences:
-    """Silences by the agency that they name, so that a matter is compared only with those that may cover it."""
+    """Silences by all that they name. A matter is looked up once for each combination of agency, regime, person and
+    kind that silences give, sixteen at most, however many silences there are.
+    """
 
     def __init__(self, silences: Iterable[Silence]) -> None:
-        self._by_agency: dict[str | None, list[Silence]] = {}
-        for silence in sorted(silences, key=lambda one: one.until, reverse=True):
-            self._by_agency.setdefault(silence.agency, []).append(silence)
+        self._by_names: dict[tuple[bool, ...], dict[tuple[str | None, ...], Silence]] = {}
+        for silence in silences:
+            names = (silence.agency, silence.regime, silence.person, silence.kind)
+            alike = self._by_names.setdefault(tuple(name is not None for name in names), {})
+            known = alike.get(names)
+            if known is None or known.until < silence.until:
+                alike[names] = silence
 
     def longest(self, matter: Matter, now: datetime) -> Silence | None:
         """Of those in force that cover the matter, the one that ends last; None where there is none."""
-        places = (self._by_agency.get(matter.agency, ()), self._by_agency.get(None, ()))
-        found = [one for place in places if (one := next(filter(lambda one: one.covers(matter), place), None))]
-        longest = max(found, key=lambda one: one.until, default=None)
+        about = (matter.agency, matter.regime, matter.person, matter.kind)
+        longest = None
+        for given, alike in self._by_names.items():
+            one = alike.get(tuple(name if is_given else None for name, is_given in zip(about, given, strict=True)))
+            if one is not None and (longest is None or longest.until < one.until):
+                longest = one
         return longest if longest is not None and longest.until > now else None
 
 

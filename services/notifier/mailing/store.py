@@ -67,12 +67,26 @@ _RELEASE = text(f"""
       FROM {bulk.unnest(_LETTERS)} WHERE n.id = row.id AND n.state = 'waiting'
 """)  # noqa: S608 - column names of this module
 
-#: as domain.Silence.covers says it, of a row with these columns at :now
-NOT_SILENCED = """NOT EXISTS (
-    SELECT FROM silences s WHERE s.ended_at IS NULL AND s.until > :now
-       AND (s.agency IS NULL OR s.agency = {agency}) AND (s.regime IS NULL OR s.regime = {regime})
-       AND (s.person IS NULL OR s.person = {person}) AND (s.kind IS NULL OR s.kind = {kind})
-)"""
+
+def not_silenced(**row: str) -> str:
+    """SQL: no silence in force at :now covers this row, as domain.Silence.covers says it.
+
+    row: what stands for its agency, person, regime and kind. Silences are parted by the first of these that they name,
+    so that each part is found by an equality: PostgreSQL hashes them instead of comparing every row with every one.
+    """
+    columns, parts = ("agency", "person", "regime", "kind"), []
+    for place, first in enumerate(columns):
+        conditions = [
+            *(f"s.{column} IS NULL" for column in columns[:place]),
+            f"s.{first} = {row[first]}",
+            *(f"(s.{column} IS NULL OR s.{column} = {row[column]})" for column in columns[place + 1 :]),
+        ]
+        parts.append(f"""NOT EXISTS (
+            SELECT FROM silences s WHERE s.ended_at IS NULL AND s.until > :now AND {" AND ".join(conditions)}
+        )""")
+    return " AND ".join(parts)
+
+
 _SILENCES = text("""
     SELECT id, until, agency, regime, person, kind FROM silences
      WHERE ended_at IS NULL AND until > :now AND (agency IS NULL OR agency = ANY(CAST(:agencies AS text[]))) ORDER BY id

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import text
@@ -13,6 +15,7 @@ from services.notifier.consumer import inbounds
 from services.notifier.mailing import store
 from services.notifier.mailing.commands import mailing, silences
 from services.notifier.mailing.data import shipped_rules
+from services.notifier.mailing.domain import Matter
 from services.notifier.mailing.sweep import MailingSweep
 from services.notifier.planning.handlers import PlanningContext
 from shared.consuming.batch import Batch
@@ -228,3 +231,27 @@ async def test_a_later_deadline_cancels_what_waits(world: World) -> None:
     await feed(world, "compliance", changed(4, "relief", "overdue_withdrawn", deadline=later, period=PERIODS[0]))
     reasons = {row["period"]: row["reason"] for row in await world.ledger() if row["state"] == "cancelled"}
     assert reasons == {PERIODS[0]: "overdue_withdrawn"}
+
+
+async def test_statements_leave_out_what_a_silence_covers_and_nothing_else(world: World) -> None:
+    """As `covers` says it, for every combination of what a silence may name."""
+    rows = list(product("AB", repeat=4))
+    matters = {names: Matter(UUID(int=1), names[3], names[0], names[1], names[2], MORNING) for names in rows}
+    unsilenced = text(f"""
+        SELECT r.* FROM unnest(CAST(:agencies AS text[]), CAST(:regimes AS text[]), CAST(:people AS text[]),
+                               CAST(:kinds AS text[])) AS r (agency, regime, person, kind)
+         WHERE {store.not_silenced(agency="r.agency", person="r.person", regime="r.regime", kind="r.kind")}
+    """)
+    given = dict(zip(("agencies", "regimes", "people", "kinds"), map(list, zip(*rows, strict=True)), strict=True))
+    for named in product("A-", repeat=4):
+        names = dict(zip(("agency", "regime", "person", "kind"), (None if n == "-" else n for n in named), strict=True))
+        if not any(names.values()):
+            continue
+        made = store.new_silence(until=MORNING + timedelta(days=1), **names)
+        async with world.database.transaction() as tx:
+            await store.silence(tx, made, by="an", reason="lũ", at=MORNING)
+            found = {tuple(row) for row in await tx.execute(unsilenced, {**given, "now": MORNING})}
+            assert found == {names for names, matter in matters.items() if not made.covers(matter)}, named
+            later = {tuple(row) for row in await tx.execute(unsilenced, {**given, "now": made.until})}
+            assert later == set(rows), "a silence that is over covers nothing"
+            await tx.execute(text("DELETE FROM silences"))

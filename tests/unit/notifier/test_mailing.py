@@ -249,7 +249,7 @@ TestYearOfAMailbox = YearOfAMailbox.TestCase
     st.lists(st.tuples(st.integers(-2, 5), *(st.sampled_from([None, "A", "B"]) for _ in range(4))), max_size=12),
     st.tuples(*(st.sampled_from(["A", "B"]) for _ in range(4))),
 )
-def test_the_silence_that_is_found_by_agency_is_the_longest_that_covers(rows: Any, asked: Any) -> None:
+def test_the_silence_that_is_found_is_the_longest_that_covers(rows: Any, asked: Any) -> None:
     """The same as a look at every silence in force."""
     now = at(20, 9)
     given = [Silence(UUID(int=place), now + timedelta(hours=row[0]), *row[1:]) for place, row in enumerate(rows)]
@@ -261,13 +261,30 @@ def test_the_silence_that_is_found_by_agency_is_the_longest_that_covers(rows: An
     assert found is None or found in every
 
 
-def test_a_matter_is_compared_with_the_silences_of_its_agency_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    compared: list[str | None] = []
-    monkeypatch.setattr(Silence, "covers", lambda self, _: compared.append(self.agency))
-    others = [Silence(UUID(int=number), at(22, 9), agency=f"X{number}") for number in range(1000)]
-    silences = Silences([*others, Silence(UUID(int=2000), at(22, 9), agency="A"), Silence(UUID(int=2001), at(22, 9))])
-    silences.longest(matter(agency="A"), at(20, 9))
-    assert compared == ["A", None]
+class CountedText(str):
+    """Counts how often a text is compared."""
+
+    __slots__ = ()
+    compared = 0
+
+    def __eq__(self, other: object) -> bool:
+        CountedText.compared += 1
+        return str.__eq__(self, other)
+
+    __hash__ = str.__hash__
+
+
+@pytest.mark.parametrize("named", ["agency", "regime", "person", "kind"])
+def test_a_matter_is_compared_with_few_silences_however_many_there_are(named: str) -> None:
+    names = [CountedText(f"X{number}") for number in range(1000)]
+    given = [Silence(UUID(int=number), at(22, 9), **{named: name}) for number, name in enumerate(names)]
+    silences, one = Silences(given), matter(1, "overdue", agency="A", regime="R", person="P")
+    last = replace(one, **{named: CountedText("X999")})
+    CountedText.compared = 0
+    assert silences.longest(last, at(20, 9)) == given[-1]
+    assert CountedText.compared < 10
+    every = [silence for silence in given if silence.covers(last)]
+    assert (every, CountedText.compared >= 1000) == ([given[-1]], True), "the control"
 
 
 @pytest.mark.parametrize("wrong", ["forgets", "night", "limit", "silence"])
