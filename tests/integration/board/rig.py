@@ -12,7 +12,6 @@ from uuid import UUID
 
 import httpx
 from argon2 import PasswordHasher
-from sqlalchemy import text
 
 from services.board.accounts.passwords import Passwords
 from services.board.accounts.signing_in import Accounts, PasswordSet, Terms, invite
@@ -40,6 +39,7 @@ from shared.runtime.clock import LOCAL_ZONE, ManualClock
 from shared.telemetry.readiness import Readiness
 from shared.web.app import create_app
 from tests.fakes.compliance import obligation_changed
+from tests.in_no_order import rows_of
 
 ORIGIN, INTAKE_URL = "https://board.h99.example", "http://intake.h99.example:8801"
 PASSWORD = "sông Hương chảy qua Huế"
@@ -259,7 +259,7 @@ class World:
 
     async def rows(self, statement: str, **parameters: Any) -> list[dict[str, Any]]:
         async with self.database.read_transaction() as snapshot:
-            return [dict(row) for row in (await snapshot.execute(text(statement), parameters)).mappings()]
+            return [dict(row._mapping) for row in await rows_of(snapshot, statement, parameters)]
 
 
 @asynccontextmanager

@@ -38,6 +38,7 @@ from shared.postgres.database import Database
 from shared.runtime.clock import LOCAL_ZONE, ManualClock
 from shared.runtime.settings import CommonSettings
 from shared.web.authentication import new_key
+from tests.in_no_order import rows_of
 
 #: a moment at which 2026-M10 (15/9 to 14/10) has begun and 2026-M12 has not
 NOW = datetime(2026, 10, 20, 9, 30, tzinfo=LOCAL_ZONE)
@@ -233,12 +234,10 @@ async def intake(
 
 async def rows(url: str, query: str, **parameters: Any) -> list[Any]:
     """What the database holds."""
-    from sqlalchemy import text
-
     database = Database(url, pool_size=1)
     try:
         async with database.read_transaction() as tx:
-            return list((await tx.execute(text(query), parameters)).all())
+            return list(await rows_of(tx, query, parameters))
     finally:
         await database.close()
 

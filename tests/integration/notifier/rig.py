@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import text
-
 from services.notifier.channels.dispatcher import At, MailDispatcher, Pace
 from services.notifier.channels.outcome_writer import OutcomeWriter
 from services.notifier.channels.smtp import Server
@@ -38,6 +36,7 @@ from shared.postgres.database import Database
 from shared.runtime.clock import LOCAL_ZONE, ManualClock
 from tests.fakes.compliance import obligation_changed
 from tests.fakes.smtp import FakeSmtp
+from tests.in_no_order import rows_of
 
 DOMAIN = "thongsuot.example"
 REGIME = "BC-THANG"
@@ -256,7 +255,7 @@ class World:
 
     async def rows(self, statement: str, **parameters: Any) -> list[dict[str, Any]]:
         async with self.database.read_transaction() as snapshot:
-            return [dict(row) for row in (await snapshot.execute(text(statement), parameters)).mappings()]
+            return [dict(row._mapping) for row in await rows_of(snapshot, statement, parameters)]
 
     async def ledger(self) -> list[dict[str, Any]]:
         return await self.rows(

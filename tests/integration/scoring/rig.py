@@ -8,7 +8,6 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
-from sqlalchemy import text
 
 from services.scoring.calendar import shipped_calendars
 from services.scoring.calendar.store import load_calendars
@@ -34,6 +33,7 @@ from shared.contract.events import (
 from shared.contract.events.registry import Cutoff, Deadline
 from shared.postgres.database import Database
 from shared.runtime.clock import ManualClock
+from tests.in_no_order import rows_of
 from tests.unit.scoring.samples import KEY, local
 
 __all__ = ["KEY", "Rig", "agency", "local", "officer", "regime", "request"]
@@ -148,7 +148,7 @@ class Rig:
 
     async def rows(self, query: str, **parameters: Any) -> list[dict[str, Any]]:
         async with self.database.read_transaction() as snapshot:
-            return [dict(row) for row in (await snapshot.execute(text(query), parameters)).mappings()]
+            return [dict(row._mapping) for row in await rows_of(snapshot, query, parameters)]
 
     async def one(self, key: str = KEY) -> dict[str, Any]:
         """The row's columns, and what its documents say of state and terms."""

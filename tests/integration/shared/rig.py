@@ -21,6 +21,7 @@ from shared.postgres.database import Database, Transaction
 from shared.postgres.tables import backbone_tables
 from shared.runtime.clock import SystemClock, monotonic_seconds
 from shared.runtime.settings import KafkaSettings
+from tests.in_no_order import rows_of
 
 APPLIED = "CREATE TABLE applied (place bigint GENERATED ALWAYS AS IDENTITY, key text, version int, submission uuid)"
 
@@ -93,7 +94,7 @@ async def send(database: Database, events: Sequence[SubmissionReceived]) -> None
 
 async def rows(database: Database, query: str, **values: Any) -> list[Any]:
     async with database.read_transaction() as snapshot:
-        return list(await snapshot.execute(text(query), values))
+        return list(await rows_of(snapshot, query, values))
 
 
 async def count(database: Database, table: str) -> int:

@@ -10,8 +10,6 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import text
-
 from services.validator import handlers
 from services.validator.consumer import inbounds
 from services.validator.form_cache import FormCache
@@ -37,6 +35,7 @@ from shared.contract.events import (
 from shared.contract.ids import new_id
 from shared.postgres.database import Database, Transaction
 from shared.runtime.clock import ManualClock
+from tests.in_no_order import rows_of
 
 NOW = datetime(2026, 3, 18, 9, 30, tzinfo=UTC)
 
@@ -182,7 +181,7 @@ class Rig:
 
     async def rows(self, query: str) -> list[dict[str, Any]]:
         async with self.database.read_transaction() as snapshot:
-            return [dict(row) for row in (await snapshot.execute(text(query))).mappings()]
+            return [dict(row._mapping) for row in await rows_of(snapshot, query, {})]
 
     async def published(self) -> list[VerdictReached]:
         """The verdicts in the outbox, in order."""
