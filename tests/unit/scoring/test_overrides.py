@@ -21,12 +21,13 @@ from services.scoring.obligations.deadlines import (
     plan_request,
     plans_between,
 )
-from services.scoring.obligations.generator import Opening, _members, terms_of
+from services.scoring.obligations.domain import published
+from services.scoring.obligations.generator import Opening, _by_period, _members, terms_of
 from services.scoring.obligations.standing import untouched
 from shared.contract.events.registry import Cutoff, Deadline
 from shared.contract.hierarchy import Parents, ParentSince, Tree
 from shared.contract.period import parse
-from tests.unit.scoring.samples import CALENDAR, local
+from tests.unit.scoring.samples import CALENDAR, local, obligation
 
 OVERRIDES: tuple[dict[str, Any], ...] = (
     {"agencies": ("H99.31",), "extra_working_days": 3, "reason": "Xã đảo"},
@@ -175,6 +176,19 @@ def test_who_answers_a_request_to_a_group_takes_the_groups_own_rule(
 
 def openings(*plans: Plan) -> list[Opening]:
     return [Opening(plan, terms_of(plan, "2019.1"), untouched(terms_of(plan, "2019.1"))) for plan in plans]
+
+
+def test_openings_of_a_period_stand_together_in_the_order_of_its_deadlines() -> None:
+    november = [plan_period(REGIME, parse("2026-M11"), CALENDAR, override) for override in (1, 0)]
+    given = openings(PLANS[2], *november, PLANS[0])
+    found = _by_period(given)
+    assert list(found) == [("KTXH-THANG", "2026-M10"), ("KTXH-THANG", "2026-M11")]
+    assert [[opening.plan.override for opening in some] for some in found.values()] == [[0, 2], [0, 1]]
+
+
+@pytest.mark.parametrize(("override", "told"), [(0, None), (2, 2)])
+def test_which_deadline_of_the_regime_it_is_is_published(override: int, told: int | None) -> None:
+    assert published(obligation(override=override), ("opened",), OWN).deadline_override == told
 
 
 def test_of_each_deadline_the_agencies_are_listed_for_whom_it_holds_and_whether_they_are_asked() -> None:

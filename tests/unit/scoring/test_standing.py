@@ -187,6 +187,33 @@ def test_what_corrects_a_report_that_was_sent_back_may_be_certified_within_the_r
     assert (found.uncertified, found.term) == (2, until)
 
 
+@pytest.mark.parametrize(("later", "on_time"), [(timedelta(), True), (TICK, False)])
+def test_a_correction_certified_within_the_reviewers_term_counts_by_the_first_receipt(
+    later: timedelta, on_time: bool
+) -> None:
+    until, received_at = DEADLINE + 9 * HOUR, DEADLINE + HOUR
+    sent_back = with_reports(after(verdict()), [(None, step("rework", DEADLINE - HOUR, until=until))])
+    certified = step("certified", until + later, 2, received_at)
+    facts = with_reports(sent_back, [(None, verdict(2, received_at=received_at)), (None, certified)])
+    assert state(facts, certification="head", locks_at=DEADLINE + 2 * HOUR).on_time is on_time
+
+
+@pytest.mark.parametrize(("received_at", "term"), [(DEADLINE, DEADLINE + HOUR), (DEADLINE + TICK, None)])
+def test_only_what_came_in_time_has_time_to_be_certified(received_at: datetime, term: datetime | None) -> None:
+    waiting = after(verdict(received_at=received_at))
+    assert state(waiting, certification="head", locks_at=DEADLINE + HOUR).term == term
+
+
+def test_lock_and_grace_of_terms_move_with_their_deadline() -> None:
+    terms = replace(TERMS, locks_at=DEADLINE + 9 * HOUR, grace_until=DEADLINE + 5 * HOUR)
+    moved = terms.due_at(DEADLINE + HOUR)
+    assert (moved.deadline, moved.locks_at, moved.grace_until) == (
+        DEADLINE + HOUR, DEADLINE + 10 * HOUR, DEADLINE + 6 * HOUR,
+    )  # fmt: skip
+    assert moved.due_at(DEADLINE) == terms
+    assert TERMS.due_at(DEADLINE + HOUR) == replace(TERMS, deadline=DEADLINE + HOUR)
+
+
 def test_of_two_versions_the_less_complete_is_measured_by_its_share_and_not_by_its_count() -> None:
     first, gone = verdict(1, required=4, present=4), step("withdrawn", DEADLINE + HOUR)
     second = verdict(2, received_at=DEADLINE + 2 * HOUR, required=10, present=5)
