@@ -70,7 +70,7 @@ def check(
         if end is None or not _begins_a_clause(words, begin) or _is_of_something_else(words, begin):
             continue
         told.add(code)
-        quote = shown(" ".join(filter(str.strip, text.split(" ")[begin:end])).strip(_MARKS), 160)
+        quote = shown(" ".join(filter(None, text.split(" ")[begin:end])).strip(_MARKS), 160)
         written = format(value, "f")
         named_words = narrative.words | {
             "quote": quote,

@@ -75,6 +75,7 @@ def test_a_number_that_contradicts_the_form_is_asked_about(text: str, quote: str
         "Hồ sơ đã giải quyết trong 15 ngày.",
         "Hồ sơ đã giải quyết của lĩnh vực đất đai là 120.",
         "Hồ sơ đã giải quyết 1.200/1.234 hồ sơ.",
+        "Hồ sơ đã giải quyết là 1.200 đạt",
         "Số hồ sơ đã giải quyết trực tuyến là 450.",
         "Tỷ lệ giải quyết đúng hạn đạt 97,6%, phấn đấu 99%.",
         "Dân số trung bình gần 3 triệu người; dân số trung bình trên 2,8 triệu người.",
