@@ -28,7 +28,7 @@ KILLED, TIMEOUT, SURVIVED, UNTESTED = "killed", "timeout", "survived", "untested
 _SOURCES = ("services", "shared")
 _BESIDE = ("deploy", "scripts", "docs", "README.md", "CONTRIBUTING.md", "Makefile")
 _LITERAL = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'')
-_TWO_WORDS = re.compile(r"\w\W? \w")
+_TWO_WORDS = re.compile(r"\w\W? \W?\w")
 #: what mutmut adds to a function's name
 _OWN_NAME = re.compile(r"(?<=def )x[_ǁ]\w*?__mutmut_\w+")
 #: of pytest in mutmut's worker; a kill by the limit of time or of CPU counts as a timeout

@@ -496,7 +496,7 @@ def test_a_version_is_replaced_once_and_the_replacement_may_be_replaced() -> Non
     stored = (WRONG, new.model_copy(update={"version": 1}))
     assert messages(again, stored=stored) == []
     [told] = messages(replacing(regime_version=3), stored=stored)
-    assert "Version 1 of KTXH is replaced twice (2, 3)" in told
+    assert told.startswith("replaces: Version 1 of KTXH is replaced twice (2, 3)")
 
 
 def test_the_same_record_twice_is_told_with_both_places() -> None:

@@ -145,6 +145,7 @@ def test_a_request_that_is_stored_may_not_take_in_who_has_closed_since() -> None
 def test_a_form_says_how_large_the_smallest_complete_report_by_it_is() -> None:
     figures = [
         {"code": "A01", "label": "A"},
+        {"code": "A02", "label": "A"},
         {"code": "B", "label": "B", "required": False},
         {"code": "T1", "label": "T", "kind": "text"},
         {"code": "U1", "label": "U", "kind": "text", "required": False},
@@ -153,10 +154,20 @@ def test_a_form_says_how_large_the_smallest_complete_report_by_it_is() -> None:
                                         for number in range(14)]  # fmt: skip
     narratives.append({"code": "o", "label": "o", "min_characters": 20_000, "required": False})
     (error,) = errors(rig.regime("X", form={"figures": figures, "narratives": narratives}))
-    envelope, of_figures, of_text = 300, len('"A01":0,') + len('"T1":0,'), len('""')
+    envelope, of_figures, of_text = 300, 2 * len('"A01":0,') + len('"T1":0,'), len('""')
     least = envelope + of_figures + of_text + 14 * (len('"n00":"",') + 20_000)
     assert f"at least {least} bytes" in error.message_en
     assert f"ít nhất {least} byte" in error.message
+
+
+@pytest.mark.parametrize(("most", "refused"), [(f"2{'0' * 29}2", False), (f"2{'0' * 29}1", True)])
+def test_bounds_of_sums_are_added_to_the_last_digit(most: str, refused: bool) -> None:
+    one = f"1{'0' * 29}1"
+    figures = [{"code": "T", "label": "T", "maximum": most}, *(
+        {"code": code, "label": code, "minimum": one} for code in "AB"
+    )]  # fmt: skip
+    summed = rig.regime("X", form={"figures": figures, "sums": [{"code": "S", "total": "T", "terms": ["A", "B"]}]})
+    assert places(summed) == (["form/sums/0"] if refused else [])
 
 
 def closing(code: str, **more: Any) -> RegistryEvent:

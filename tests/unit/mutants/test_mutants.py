@@ -80,6 +80,8 @@ def test_a_mutant_is_known_by_what_it_changes_and_not_by_its_line() -> None:
         ('fail("the file is empty")', 'fail("XXthe file is emptyXX")', True),
         ('fail("the file is empty", "x")', 'fail("THE FILE IS EMPTY", "x")', True),
         ('fail("the file is empty", "x")', 'fail("the file is empty", "XXxXX")', False),
+        ('fail("Leave `it` out.")', 'fail("leave `it` out.")', True),
+        ('fail("Correct `it`.")', 'fail("CORRECT `IT`.")', True),
         ('fail("the file is empty")', "fail(None)", False),
         ('status == "sent"', 'status == "SENT"', False),
         ('" ".join(words)', '"XX XX".join(words)', False),

@@ -87,6 +87,33 @@ def test_half_a_character_is_refused_whichever_parser_reads(escape: bytes, monke
     assert read('a: "\\u1ea1 ạ"'.encode(), "f").value == {"a": "ạ ạ"}, "control"
 
 
+@pytest.mark.parametrize(
+    ("content", "mark", "place", "said"),
+    [
+        (b"#" * 41, (1, 1), "", "The file is too large: 41 bytes, at most 40."),
+        (b"\na: \xff", (2, 4), "", "The file is not UTF-8 (byte 5)."),
+        (b"\n\x0c", (2, 1), "", "a BOM (U+000C)."),
+        (b"a: 1\n---\nb: 1", (2, 1), "", "The file has several YAML documents"),
+        (b"%YAML 1.1\n---\na: 1", (1, 1), "", "Directives (%YAML, %TAG) are not used here."),
+        (b"a: &x 1", (1, 4), "/a", "Anchors and aliases"),
+        (b"a: !!str x", (1, 4), "/a", "Tags are not used here (!!str)."),
+        (b"a: !x y", (1, 4), "/a", "Tags are not used here (!x)."),
+        (b"a: 010", (1, 4), "/a", "“010” can be read as different numbers."),
+        (b"a: 1\na: 2", (2, 1), "/a", "“a” is given twice (first at line 1)."),
+        (b"[a]: 1", (1, 1), "", "A field's name must be a text."),
+        (b"a: " + b"[" * 13, (1, 15), "/a" + "/0" * 11, "Nested more than 12 levels deep."),
+        (b"a: 1\nb: }", (2, 4), "", "The YAML is malformed: "),
+    ],
+)
+def test_a_refusal_says_where_why_and_what_to_do_in_both_languages(
+    content: bytes, mark: tuple[int, int], place: str, said: str
+) -> None:
+    error = read(content, "f.yaml", max_bytes=40).errors[0]
+    assert (error.file, error.line, error.column, error.place) == ("f.yaml", *mark, place)
+    assert said in error.message_en
+    assert len({error.message, error.message_en, error.fix, error.fix_en} - {"", None}) == 4
+
+
 def test_a_value_alone_is_given_or_all_errors_are_raised() -> None:
     assert value_of(b"{a: [1, x]}", "f.yaml") == {"a": [1, "x"]}
     with pytest.raises(FileRefused) as refused:
