@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from uuid import UUID
 
@@ -282,10 +283,14 @@ async def _looked_back(
             judgement = judged[event.id] = others.judge(judgement, body)
             spent += work_seconds() - begun
             await asyncio.sleep(0)  # heartbeats go on: a rule of rows may take milliseconds
-        figures = judgement.kept_figures(body.figures)
-        if figures is not None:
-            others.accept(body.obligation, (withdrawn.get(body.submission_id), Earlier(body.submission_id, figures)))
+        if judgement.outcome == "accepted":
+            others.accept(body.obligation, (withdrawn.get(body.submission_id), partial(_as_earlier, judgement, body)))
     return judged
+
+
+def _as_earlier(judgement: Judgement, body: SubmissionReceived) -> Earlier | None:
+    figures = judgement.kept_figures(body.figures)
+    return None if figures is None else Earlier(body.submission_id, figures)
 
 
 def batched(ids: Iterable[UUID], size: int) -> Iterator[tuple[UUID, ...]]:

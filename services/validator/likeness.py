@@ -53,7 +53,7 @@ async def compare(
         limit=MOST_CANDIDATES,
     )
     found: dict[UUID, dict[str, list[Kept]]] = defaultdict(dict)
-    bands: dict[tuple[UUID, str], list[int]] = {}
+    bands: dict[tuple[UUID, str], tuple[int, ...]] = {}
     for (event_id, section, of_section), near in zip(asked, stored, strict=True):
         found[event_id][section.code] = near
         bands[event_id, section.code] = of_section
@@ -109,7 +109,7 @@ async def keep(
     )
 
 
-def bands_of(body: SubmissionReceived, section: Section) -> list[int]:
+def bands_of(body: SubmissionReceived, section: Section) -> tuple[int, ...]:
     """The bands of a section, which only sections of this name, regime and period share."""
     return fingerprints.bands(section.buckets, f"{body.regime}/{body.period}/{section.code}")
 

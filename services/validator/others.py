@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,11 +12,11 @@ from services.validator import store
 from services.validator.beneath import MAX_BENEATH, Beneath, directly_below, ever_above
 from services.validator.domain import Earlier, Held, Judgement, after_history, standing
 from services.validator.form_cache import form_name
-from services.validator.periods import obligation_before, obligation_year_ago
+from services.validator.periods import obligation_before, obligation_year_ago, periods_around
 from services.validator.rules.packs import Pack
 from shared.contract.events import SubmissionReceived, obligation_key
 from shared.contract.hierarchy import Tree
-from shared.contract.period import PeriodError, around, cutoff_range, parse
+from shared.contract.period import PeriodError, cutoff_range, parse
 from shared.postgres.database import ReadTransaction
 
 #: by obligation
@@ -35,7 +35,7 @@ class Others:
     beneath: Mapping[UUID, Sequence[str]]
     accepted: Accepted
     added_up: Accepted
-    fresh: dict[str, list[Held[Earlier | None]]]
+    fresh: dict[str, list[Held[Callable[[], Earlier | None]]]]
 
     @classmethod
     def none(cls) -> Others:
@@ -58,12 +58,14 @@ class Others:
         codes = {code for _, pack in asked for code in pack.adds_up}
         self.added_up = await store.added_up(tx, sorted(below), sorted(codes)) if below else {}
 
-    def accept(self, obligation: str, held: Held[Earlier | None]) -> None:
-        """From now on this report is the newest of its obligation."""
+    def accept(self, obligation: str, held: Held[Callable[[], Earlier | None]]) -> None:
+        """From now on this report is the newest of its obligation; few are looked at before they are stored."""
         self.fresh[obligation] = [held, *self.fresh.get(obligation, ())]
 
     def _stood(self, stored: Accepted, key: str, moment: datetime) -> Earlier | None:
-        held = standing([*self.fresh.get(key, ()), *stored.get(key, ())], moment)
+        if (accepted := self.fresh.get(key)) is not None and (fresh := standing(accepted, moment)) is not None:
+            return fresh[1]()
+        held = standing(stored.get(key), moment)
         return None if held is None else held[1]
 
     def judge(self, judgement: Judgement, body: SubmissionReceived, *, again: datetime | None = None) -> Judgement:
@@ -154,10 +156,7 @@ class _Compared:
 
     @classmethod
     def of(cls, body: SubmissionReceived, pack: Pack) -> _Compared:
-        try:
-            periods = [found.id for found in around(parse(body.period))]
-        except PeriodError:
-            periods = []
+        periods = periods_around(body.period) if pack.refers_to else ()
         return cls(
             obligation_before(body),
             obligation_year_ago(body),

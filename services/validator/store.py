@@ -538,7 +538,7 @@ async def insert_verdicts(
             *values,
             flag,
             _json_list(verdict.compared_with or ()),
-            None if given is None else msgspec.json.encode(given).decode(),
+            None if given is None else _json(given),
             _json_list(like),
             _json_list(verdict.looked_up or ()),
         )
@@ -587,6 +587,10 @@ async def note_try(tx: Transaction, submission_id: UUID) -> None:
 async def end_not_judged(tx: Transaction, submission_id: UUID) -> None:
     """It is judged now, in this transaction."""
     await tx.execute(_END_NOT_JUDGED, {"id": submission_id})
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def _json_list(values: Sequence[UUID | str]) -> str:
@@ -658,9 +662,7 @@ async def note_looking(tx: Transaction, rows: Sequence[Looking]) -> None:
     """
     if not rows:
         return
-    given = [
-        (row.submission_id, row.obligation, json.dumps(row.content), json.dumps(row.said), row.version) for row in rows
-    ]
+    given = [(row.submission_id, row.obligation, _json(row.content), _json(row.said), row.version) for row in rows]
     inserted = await tx.execute(_INSERT_LOOKING, bulk.parameters(_LOOKING_ROW | {"version": "int"}, given))
     kept = set(inserted.scalars())
     keys = [(key, row.submission_id) for row in rows if row.submission_id in kept for key in row.at]

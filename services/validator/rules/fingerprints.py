@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import struct
+from functools import lru_cache
 from hashlib import blake2b
 from zlib import crc32
 
@@ -69,7 +70,8 @@ def fingerprint(text: str) -> bytes | None:
     return _PACKED.pack(*least)
 
 
-def bands(buckets: bytes, scope: str) -> list[int]:
+@lru_cache(maxsize=2_048)  # a batch asks by them, and keeps them
+def bands(buckets: bytes, scope: str) -> tuple[int, ...]:
     """One signed 64-bit number for each band, of this scope alone; of a band of empty buckets none."""
     size = 4 * _ROWS
     empty = b"\xff" * size
@@ -79,7 +81,7 @@ def bands(buckets: bytes, scope: str) -> list[int]:
         if band != empty:
             digest = blake2b(band + bytes((place // size,)) + scope.encode(), digest_size=8).digest()
             found.append(int.from_bytes(digest, signed=True))
-    return found
+    return tuple(found)
 
 
 def likeness(one: bytes, other: bytes) -> float:
