@@ -45,6 +45,8 @@ class Function:
 
 #: cost of a function that goes over a table or a list
 _OVER_ROWS = 100
+#: and of one that goes over the agencies beneath, a thousand at most
+_OVER_AGENCIES = 500
 
 FUNCTIONS: dict[str, Function] = {
     function.name: function
@@ -103,7 +105,7 @@ FUNCTIONS: dict[str, Function] = {
         Function("PREV", ("figure",), "argument", "chỉ tiêu", weight=5),
         Function("YOY", ("figure",), "argument", "chỉ tiêu", weight=5),
         Function("REF", ("name", "figure"), "any", '"chế độ báo cáo"; chỉ tiêu', weight=5),
-        Function("CHILDREN_SUM", ("figure",), "number", "chỉ tiêu", weight=_OVER_ROWS),
+        Function("CHILDREN_SUM", ("figure",), "number", "chỉ tiêu", weight=_OVER_AGENCIES),
     )
 }
 #: functions that evaluate an expression in another report, and where it stands among their arguments

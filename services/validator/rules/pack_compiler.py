@@ -61,7 +61,7 @@ MAX_FORMULA_CHARACTERS = 100_000
 #: steps (services/validator/formula/effort.py) that the rules take for a report with the most rows, about half a second
 MAX_EFFORT = 3_000_000
 #: of those about other reports, 20 ms: they are asked within the transaction (handlers.py, LOOKING_SECONDS). A figure
-#: that is added up over a thousand agencies takes a millisecond more; the steps leave room for 200 of them.
+#: that is added up over a thousand agencies takes a millisecond more; the steps leave room for some 190 of them.
 MAX_EFFORT_BACK = 100_000
 #: a value is written into a message
 _WRITTEN = 25
