@@ -33,6 +33,7 @@ from deploy.kafka import provision
 from deploy.local import Options, Stack, StackError
 from deploy.local.calls import call
 from deploy.local.options import ROOT
+from deploy.local.trust import trust_board
 from shared.contract.events import Form, RegimePublished
 from shared.contract.services import SERVICES
 from shared.runtime.clock import LOCAL_ZONE, monotonic_seconds
@@ -163,6 +164,7 @@ class Demo:
         self._intake(
             "registry", "apply", str(SAMPLE), "--past-requests", "--why", "tỉnh mẫu"
         )  # the played quarter lies in the past
+        trust_board(self.stack)
         made = json.loads(self._intake("keys", "create", "--all", "--json"))
         self._keys = {key["agency"]: key["key"] for key in made["keys"]}
         people = [REVIEWER, *self.signing.values()]

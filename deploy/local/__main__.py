@@ -31,6 +31,7 @@ from deploy.local.errors import ChildFailed, StackError, UsageError, wrapped
 from deploy.local.options import DEFAULT_DIRECTORY, LOCAL, ROOT, Options, typed
 from deploy.local.process import poll_until
 from deploy.local.stack import Stack
+from deploy.local.trust import trust_board
 from shared.contract.services import SERVICES
 from shared.runtime.arguments import CommandParser
 from shared.runtime.operator import COLUMNS
@@ -76,6 +77,8 @@ def run(arguments: argparse.Namespace) -> int:
         signal.signal(number, on_signal)
     try:
         stack.start()
+        if {"intake", "board"} <= {component.name for component in stack.components}:
+            trust_board(stack)
     except StackError as error:
         if stop.is_set():
             return 0

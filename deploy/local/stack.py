@@ -239,6 +239,8 @@ class Stack:
             env["BOARD_PUBLIC_URL"] = component.url
             watched = {c.service: self.urls(c.service) for c in self._components.values() if isinstance(c, Service)}
             env["BOARD_WATCHED"] = json.dumps(watched)
+        if service == "board":
+            env["BOARD_SIGNING_KEY_FILE"] = str(self._home.key_file("board_key.pem"))
         if service == "intake":
             env["INTAKE_RECEIPT_KEY_FILE"] = str(self._home.key_file("receipt_key.pem"))
         env |= self.options.env

@@ -56,18 +56,25 @@ TABLES: dict[str, tuple[str, ...]] = {
         "registry_revision", "registry", "api_keys", "information_requests", "waiver_requests", "relay_state",
         "webhook_endpoints", "webhook_stops", "webhook_health", "webhook_orders", "regroupings",
     ),
-    "validator": ("regime", "agency", "reference_table", "waiver", "access_keys", "access_people", "relay_state"),
+    "validator": (
+        "regime", "agency", "reference_table", "waiver", "access_keys", "access_people", "access_officers",
+        "relay_state",
+    ),
     "scoring": (
         "agencies", "regimes", "officers", "requests", "calendar_versions", "calendar_years", "calendar_days",
         "policies", "generation", "plans", "reliefs", "relief_decisions", "setbacks", "sweep_heartbeat",
-        "intake_availability", "intake_gaps", "access_keys", "access_people", "relay_state", "regroupings",
+        "intake_availability", "intake_gaps", "access_keys", "access_people", "access_officers", "relay_state",
+        "regroupings",
     ),
     "notifier": (
         "agencies", "officers", "people", "regimes", "requests", "calendars", "ladders", "mailing_rules",
-        "silences", "told_before", "access_keys", "access_people", "relay_state", "webhooks",
+        "silences", "told_before", "access_keys", "access_people", "access_officers", "relay_state", "webhooks",
         "webhook_replays",
     ),
-    "board": ("agencies", "officers", "people", "regimes", "requests", "access_keys", "access_people", "relay_state"),
+    "board": (
+        "agencies", "officers", "people", "regimes", "requests", "access_keys", "access_people", "access_officers",
+        "relay_state",
+    ),
 }  # fmt: skip
 #: the newest record of each entity that intake has published
 _PUBLISHED = """
@@ -319,6 +326,7 @@ class Reference:
                 key_id=row["key_id"], sha256=row["sha256"].hex(), principal_kind=row["principal_kind"],
                 principal_id=row["principal_id"], scopes=row["scopes"], created_at=row["created_at"],
                 expires_at=row["expires_at"], revoked_at=row["revoked_at"], version=row["version"],
+                public_key=row["public_key"] and row["public_key"].hex(),
             )  # fmt: skip
             self.keys[key.key] = key
 

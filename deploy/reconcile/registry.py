@@ -47,6 +47,7 @@ _KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "reference_table": ("reference", ("code", "table_version")),
     "waiver": ("waiver", ("waiver_id",)),
     "access_people": ("person", ("person_id",)),
+    "access_officers": ("officer", ("officer_id",)),
     "access_keys": ("key", ("key_id",)),
 }
 #: services that know keys by a copy
@@ -129,7 +130,7 @@ _FOLLOWED = (
     ("scoring", "requests"), ("notifier", "agencies"), ("notifier", "officers"), ("notifier", "regimes"),
     ("notifier", "requests"), ("notifier", "people"),
     ("board", "agencies"), ("board", "officers"), ("board", "regimes"), ("board", "requests"), ("board", "people"),
-    *((service, table) for service in _WITH_KEYS for table in ("access_people", "access_keys")),
+    *((service, table) for service in _WITH_KEYS for table in ("access_people", "access_officers", "access_keys")),
 )  # fmt: skip
 
 
@@ -345,15 +346,15 @@ def keys(reference: Reference) -> Iterator[Difference]:
         else:
             yield from told.document(stored.model_dump(mode="json"), _whole(KeyRegistered, _body(event["body"])), "key")
             yield from envelope(event, KeyRegistered.TYPE, sent)
-        if not _owners(stored) & ({"operator"} | reference.records.keys()):
+        if not _owners(stored) & ({"itself"} | reference.records.keys()):
             yield told.difference("principal_id", stored.principal_id, "trong danh mục / in the registry")
 
 
 def _owners(key: KeyRegistered) -> set[str]:
     """The records of which one must be there for the owner of the key."""
     match key.principal_kind:
-        case "operator":
-            return {"operator"}
+        case "operator" | "issuer":
+            return {"itself"}
         case "person":
             return {f"person/{key.principal_id}", f"officer/{key.principal_id}"}
         case kind:

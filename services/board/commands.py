@@ -1,13 +1,16 @@
-"""The board's operator commands, one transaction each: accounts, and a read model that begins anew."""
+"""The board's operator commands: accounts, the key by which it acts for people, and a read model that begins anew."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from pathlib import Path
 
 from services.board.accounts import signing_in, store
+from services.board.acting import ISSUER, read_key
 from services.board.readmodel import queries
 from services.board.readmodel import store as readmodel
 from services.board.settings import BoardSettings
@@ -16,6 +19,7 @@ from shared.runtime.arguments import CommandParser
 from shared.runtime.clock import SystemClock
 from shared.runtime.operator import entry, reason, when, who
 from shared.service.command import database_url
+from shared.web.tokens import SigningKey
 
 
 def accounts(arguments: Sequence[str]) -> int:
@@ -80,6 +84,38 @@ async def _close(database: Database, given: argparse.Namespace) -> int:
         closed = await store.close(tx, given.person, SystemClock().now(), given.why)
     _print(f"{given.person}: " + ("đã đóng / closed" if closed else "không có tài khoản đang mở / has no open account"))
     return 0 if closed else 1
+
+
+def signing_key(arguments: Sequence[str]) -> int:
+    """`signing-key new FILE | show`: the private key stays in its file; what is printed is the public one."""
+    parser = CommandParser(prog="python -m services.board signing-key")
+    actions = parser.add_subparsers(dest="action", required=True, title="lệnh / commands")
+    new = actions.add_parser("new", help="tạo tệp khóa riêng / make a private key file")
+    new.add_argument("file", type=Path, metavar="FILE", help="tệp chưa có / a file that does not exist yet")
+    actions.add_parser("show", help="khóa công khai của BOARD_SIGNING_KEY_FILE / the public key of that file")
+    given = parser.parse_args(arguments)
+    path: Path | None = given.file if given.action == "new" else BoardSettings().signing_key_file
+    if path is None:
+        _print("Chưa đặt BOARD_SIGNING_KEY_FILE / BOARD_SIGNING_KEY_FILE is not set")
+        return 1
+    try:
+        key = _written(path) if given.action == "new" else read_key(path)
+    except (OSError, ValueError) as error:
+        _print(f"Không dùng được tệp khóa / the key file cannot be used: {str(path)[:200]}: {error}")
+        return 1
+    _print(key.public.hex())
+    if given.action == "new":
+        _print("Đặt BOARD_SIGNING_KEY_FILE là tệp này, chạy lại bảng, rồi / set it, start the board again, then:")
+        _print(f"python -m services.intake keys trust {ISSUER} {key.public.hex()}")
+    return 0
+
+
+def _written(path: Path) -> SigningKey:
+    key = SigningKey.new()
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(descriptor, "wb") as file:
+        file.write(key.pem())
+    return key
 
 
 def rebuild(arguments: Sequence[str]) -> int:

@@ -8,6 +8,7 @@ from services.board.accounts import store
 from services.board.accounts.domain import FORGOTTEN_AFTER
 from services.board.accounts.passwords import Passwords
 from services.board.accounts.signing_in import Accounts, Terms
+from services.board.acting import Actor, read_key
 from services.board.consumer import inbounds
 from services.board.pages.routes import mount
 from services.board.pages.web import Site
@@ -62,7 +63,7 @@ def build(
         Subscription("board", inbound, database, kafka, system, max_records=settings.consumer_max_records)
         for inbound in inbounds()
     ]
-    keyring = CopiedKeyring(database, system)
+    keyring = CopiedKeyring("board", database, system)
     service = Service(
         "board",
         database,
@@ -88,6 +89,8 @@ def build(
         lifespan=service.lifespan,
     )
     mount_exports(service.app, database, [*backbone_exports(), COPIED_KEY_USES], operators=Operators(keyring, business))
-    site = Site(pages, accounts, business, settings.public_url, devices_kept)
+    key = read_key(settings.signing_key_file) if settings.signing_key_file is not None else None
+    actor = Actor(key, settings.watched, system)
+    site = Site(pages, accounts, business, settings.public_url, devices_kept, actor)
     mount(service.app, site, Watch(settings.watched, system))
     return service

@@ -11,3 +11,11 @@ SIGN_INS_TOTAL = declare_counter(
     labels=["result"],
     values={"result": ("in", "wrong", "locked")},
 )
+
+ACTIONS_TOTAL = declare_counter(
+    "thongsuot_board_actions_total",
+    "What people asked of the services from pages, by action and result: done, refused.",
+    unit="requests",
+    labels=["action", "result"],
+    values={"action": ("answers", "handing-on"), "result": ("done", "refused")},
+)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
@@ -17,8 +19,11 @@ class BoardSettings(ServiceSettings):
 
     #: where people reach the board, as their browser shows it; forms are taken from this origin alone
     public_url: str = Field(default="http://127.0.0.1:8805", pattern=r"^https?://[^\s?#/]+$")
-    #: service -> where each of its instances listens: the operators' page asks there for /readyz and /metrics
+    #: service -> where each of its instances listens: the operators' page asks there for /readyz and /metrics, and what
+    #: people do on other pages goes there
     watched: dict[str, list[str]] = Field(default_factory=dict)
+    #: PEM file of the key that signs in the name of who is signed in; None: pages show, and nobody acts on them
+    signing_key_file: Path | None = None
     #: a session ends so long after its last request, and so long after it began
     idle_seconds: float = Field(default=30 * 60, gt=0)
     session_seconds: float = Field(default=10 * 3600, gt=0)

@@ -5,11 +5,11 @@ One rule decides for all services (shared/access); nothing of it is written agai
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
-from shared.access import Office, Principal, Role, Scope, Term, may_anywhere, reach_of
+from shared.access import Office, Principal, Role, Scope, may_anywhere, reach_of
 
 #: what a person's session may do by itself; the owning services look again at every action
 _SCOPES = frozenset[Scope]({"read", "submit", "review", "administer", "operate"})
@@ -73,11 +73,6 @@ def runs_the_system(person: Person, on: date) -> bool:
 
 def _principal(person: Person) -> Principal:
     return Principal("person", person.person_id, person.agency, _SCOPES, person.offices)
-
-
-def officers_office(role: str, agency: str, regimes: Collection[str]) -> Office:
-    """The office of an officer of the registry, who has no term: it lasts while the record says active."""
-    return Office(role, agency, Term(date.min), tuple(regimes))
 
 
 def roles_on(person: Person, on: date) -> tuple[Role | str, ...]:

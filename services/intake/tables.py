@@ -86,7 +86,7 @@ heartbeat = Table(
     CheckConstraint("one_row", name="heartbeat_is_one_row"),
 )
 
-#: Keys of agencies, people and operators: only the hash of a key is kept.
+#: Keys of agencies, people and operators, of which only the hash is kept; and public keys that verify tokens.
 api_keys = Table(
     "api_keys",
     metadata,
@@ -101,8 +101,13 @@ api_keys = Table(
     Column("revoked_at", _moment),
     Column("last_used_at", _moment),
     Column("revision", BigInteger, nullable=False, index=True),
+    Column("public_key", LargeBinary),  # of an issuer alone: Ed25519
     CheckConstraint("octet_length(sha256) = 32", name="api_keys_sha256_is_32_bytes"),
-    CheckConstraint("principal_kind IN ('agency', 'person', 'operator')", name="api_keys_principal_kind"),
+    CheckConstraint("principal_kind IN ('agency', 'person', 'operator', 'issuer')", name="api_keys_principal_kind"),
+    CheckConstraint(
+        "(principal_kind = 'issuer') = (public_key IS NOT NULL) AND octet_length(public_key) = 32",
+        name="api_keys_public_key",
+    ),
     CheckConstraint("scopes <@ '{submit,read,review,administer,operate}' AND scopes <> '{}'", name="api_keys_scopes"),
 )
 

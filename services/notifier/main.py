@@ -134,7 +134,7 @@ def build(
         await prune_replays(tx, system.now())
         return await prune(tx, system.now())
 
-    keyring = CopiedKeyring(database, system)
+    keyring = CopiedKeyring("notifier", database, system)
     service = Service(
         "notifier",
         database,

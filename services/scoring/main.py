@@ -101,7 +101,7 @@ def build(
         Subscription("scoring", inbound, database, kafka, system, max_records=settings.consumer_max_records)
         for inbound in inbounds(rules, business, late)
     ]
-    keyring = CopiedKeyring(database, system)
+    keyring = CopiedKeyring("scoring", database, system)
     service = Service(
         "scoring",
         database,

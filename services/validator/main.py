@@ -59,7 +59,7 @@ def build(
         Subscription("validator", inbound, database, kafka, system, max_records=settings.consumer_max_records)
         for inbound in inbounds(judging, business)
     ]
-    keyring = CopiedKeyring(database, system)
+    keyring = CopiedKeyring("validator", database, system)
     service = Service(
         "validator",
         database,

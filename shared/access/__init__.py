@@ -9,12 +9,14 @@ from shared.access.principals import (
     Scope,
     Term,
     delegated_by,
+    duty_of,
 )
-from shared.access.rights import RIGHTS, Right, at_or_below, may, may_anywhere, offices_over, reach_of
+from shared.access.rights import BY_TOKENS, RIGHTS, Right, at_or_below, may, may_anywhere, offices_over, reach_of
 from shared.access.words import ACTORS
 
 __all__ = [
     "ACTORS",
+    "BY_TOKENS",
     "RIGHTS",
     "SCOPES",
     "Office",
@@ -26,6 +28,7 @@ __all__ = [
     "Term",
     "at_or_below",
     "delegated_by",
+    "duty_of",
     "may",
     "may_anywhere",
     "offices_over",

@@ -15,7 +15,9 @@ from msgspec.structs import replace
 Scope = Literal["submit", "read", "review", "administer", "operate"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
-PrincipalKind = Literal["agency", "person", "operator"]
+#: issuer: a service that people sign in to; its key signs tokens that name a person (shared/web/tokens.py), and opens
+#: nothing by itself
+PrincipalKind = Literal["agency", "person", "operator", "issuer"]
 
 #: reporting officer (cán bộ đầu mối), head (thủ trưởng), deputy (cấp phó), reviewer (người duyệt), provincial office
 #: (Văn phòng UBND), chair (Chủ tịch UBND), administrator (quản trị hệ thống), operator (người vận hành)
@@ -66,3 +68,11 @@ def delegated_by(office: Office, head: Iterable[Office]) -> Office:
     """
     terms = tuple(given.term for given in head if given.role == "head" and given.agency == office.agency)
     return replace(office, delegation=terms)
+
+
+def duty_of(role: str, agency: str, regimes: Iterable[str]) -> Office:
+    """The office for which the record of an officer on duty stands; it lasts while the record says active.
+
+    A head's rights cover the whole agency, whichever regimes the record designates him for.
+    """
+    return Office(role, agency, Term(date.min), () if role == "head" else tuple(regimes))

@@ -46,6 +46,8 @@ RIGHTS: Mapping[str, Right] = {
 OF_AGENCIES: frozenset[Scope] = frozenset({"submit", "read"})
 #: what an operator's key may do, everywhere
 OF_OPERATORS: frozenset[Scope] = frozenset({"operate"})
+#: what a token that names a person may be used for at most: nobody operates from a page
+BY_TOKENS: frozenset[Scope] = frozenset({"submit", "read", "review", "administer"})
 
 
 def may(principal: Principal, scope: Scope, agency: str | None, tree: Tree, on: date, regime: str = "") -> bool:
@@ -63,6 +65,8 @@ def may(principal: Principal, scope: Scope, agency: str | None, tree: Tree, on: 
             return scope in OF_AGENCIES and agency is not None and agency == principal.agency
         case "person":
             return bool(offices_over(principal, scope, agency, tree, on, regime))
+        case "issuer":
+            return False
 
 
 def keeps_webhooks(principal: Principal, agency: str, tree: Tree, on: date, *, below: bool = False) -> bool:
@@ -105,6 +109,8 @@ def may_anywhere(principal: Principal, scope: Scope, on: date) -> bool:
             return scope in OF_AGENCIES
         case "person":
             return any(scope in right.scopes for right, _ in _in_force(principal, on))
+        case "issuer":
+            return False
 
 
 def offices_over(

@@ -34,7 +34,7 @@ from shared.contract.events import (
 from shared.contract.services import SERVICES
 
 _REGISTRY = (AgencyRegistered, OfficerRegistered, RegimePublished, RequestIssued)
-_ACCESS = (KeyRegistered, PersonRegistered)
+_ACCESS = (KeyRegistered, PersonRegistered, OfficerRegistered)
 
 #: consumer (`<service>.<name>`: its Kafka group, and its name in the inbox) -> the events it applies
 SUBSCRIPTIONS: dict[str, tuple[type[EventModel], ...]] = {

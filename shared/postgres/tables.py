@@ -228,7 +228,9 @@ def access_tables(metadata: MetaData) -> None:
         Column("scopes", ARRAY(Text), nullable=False),
         Column("expires_at", DateTime(timezone=True)),
         Column("revoked_at", DateTime(timezone=True)),
+        Column("public_key", Text),  # in hex, of an issuer alone
         Index("access_keys_operate", "key_id", postgresql_where=text("'operate' = ANY (scopes)")),
+        Index("access_keys_issuers", "key_id", postgresql_where=text("principal_kind = 'issuer'")),
     )
     #: offices alone: names and contacts are personal data, which only intake and notifier keep
     Table(
@@ -245,4 +247,14 @@ def access_tables(metadata: MetaData) -> None:
         metadata,
         Column("key_id", Text, primary_key=True),
         _moment("last_used_at"),
+    )
+    Table(
+        "access_officers",
+        metadata,
+        Column("officer_id", Text, primary_key=True),
+        Column("version", Integer, nullable=False),
+        Column("agency", Text, nullable=False),
+        Column("role", Text, nullable=False),
+        Column("regimes", ARRAY(Text), nullable=False),
+        Column("active", Boolean, nullable=False),
     )

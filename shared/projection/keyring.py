@@ -1,14 +1,14 @@
 """The copy of keys and offices by which every service but intake authenticates; a revoked key ends within seconds.
 
-Keys that may operate are in memory, polled every second. Any other is read by its id when it is presented, and then
-remembered for a few seconds, so memory stays small however many agencies have keys. What is in memory is never used
-once it is older than a stated age.
+Keys that may operate, and those that sign tokens, are in memory, polled every second. Any other is read by its id when
+it is presented, and then remembered for a few seconds, so memory stays small however many agencies have keys. What is
+in memory is never used once it is older than a stated age.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, get_args
@@ -16,10 +16,10 @@ from typing import Any, get_args
 import msgspec
 from sqlalchemy import MetaData, text
 
-from shared.access import SCOPES, Office, Principal, PrincipalKind, Term
+from shared.access import BY_TOKENS, SCOPES, Office, Principal, PrincipalKind, Scope, Term, duty_of
 from shared.consuming.applying import Handle
 from shared.consuming.batch import Batch
-from shared.contract.events import KeyRegistered, PersonRegistered
+from shared.contract.events import KeyRegistered, OfficerRegistered, PersonRegistered
 from shared.postgres.bulk import parameters, unnest
 from shared.postgres.database import Database, ReadTransaction, Transaction
 from shared.projection.projection import Projection
@@ -29,6 +29,7 @@ from shared.telemetry.logging import get_logger
 from shared.telemetry.pulse import Pulse
 from shared.web.authentication import PresentedKey, is_live
 from shared.web.key_uses import KeyUses
+from shared.web.tokens import SignersKey
 
 log = get_logger()
 
@@ -36,17 +37,35 @@ POLL_SECONDS, MAX_AGE_SECONDS = 1.0, 5.0
 #: other keys that are remembered; the oldest go first
 MAX_REMEMBERED = 10_000
 
-_COLUMNS = "k.key_id, k.sha256, k.principal_kind, k.principal_id, k.scopes, k.expires_at, k.revoked_at"
-_FROM = """
-    FROM access_keys k LEFT JOIN access_people p ON k.principal_kind = 'person' AND p.person_id = k.principal_id
+_COLUMNS = """
+    k.key_id, k.sha256, k.principal_kind, k.principal_id, k.scopes, k.expires_at, k.revoked_at,
+    p.agency, CAST(p.offices AS text), o.agency, o.role, o.regimes
 """
-_ONE = text(f"SELECT {_COLUMNS}, p.agency, CAST(p.offices AS text) {_FROM} WHERE k.key_id = :key_id")
+# an officer on duty has an office too: a person may have a record of either kind, or of both
+_HOLDERS = """
+    access_people p ON k.principal_kind = 'person' AND p.person_id = k.principal_id
+    LEFT JOIN access_officers o ON k.principal_kind = 'person' AND o.officer_id = k.principal_id AND o.active
+"""
+_ONE = text(f"SELECT {_COLUMNS} FROM access_keys k LEFT JOIN {_HOLDERS} WHERE k.key_id = :key_id")  # noqa: S608
+_OPERATING = text(
+    f"SELECT {_COLUMNS} FROM access_keys k LEFT JOIN {_HOLDERS} WHERE 'operate' = ANY (k.scopes)"  # noqa: S608
+)
+_SIGNERS = text("""
+    SELECT key_id, principal_id, public_key, scopes, expires_at, revoked_at FROM access_keys
+     WHERE principal_kind = 'issuer' AND public_key IS NOT NULL
+""")
+_PERSON = text("""
+    SELECT p.agency, CAST(p.offices AS text), o.agency, o.role, o.regimes
+      FROM (SELECT CAST(:id AS text) AS id) AS asked
+      LEFT JOIN access_people p ON p.person_id = asked.id
+      LEFT JOIN access_officers o ON o.officer_id = asked.id AND o.active
+     WHERE p.person_id IS NOT NULL OR o.officer_id IS NOT NULL
+""")
 _USES = {"key_id": "text", "at": "timestamptz"}
 _USED = text(f"""
     INSERT INTO access_key_uses AS kept (key_id, last_used_at) SELECT key_id, at FROM {unnest(_USES)} ORDER BY key_id
     ON CONFLICT (key_id) DO UPDATE SET last_used_at = greatest(kept.last_used_at, excluded.last_used_at)
 """)  # noqa: S608 - constant names
-_OPERATING = text(f"SELECT {_COLUMNS}, p.agency, CAST(p.offices AS text) {_FROM} WHERE 'operate' = ANY (k.scopes)")
 
 
 class _StoredOffice(msgspec.Struct):
@@ -82,10 +101,13 @@ def access_copy(metadata: MetaData) -> Handle:
         values={"offices": lambda person: msgspec.json.encode(person.model_dump(mode="json")["offices"]).decode()},
     )
 
-    async def follow(batch: Batch[KeyRegistered | PersonRegistered], tx: Transaction) -> None:
+    officers = Projection(metadata.tables["access_officers"], OfficerRegistered)
+
+    async def follow(batch: Batch[KeyRegistered | PersonRegistered | OfficerRegistered], tx: Transaction) -> None:
         bodies = [event.body for event in batch]
         await keys.save(tx, (body for body in bodies if isinstance(body, KeyRegistered)))
         await people.save(tx, (body for body in bodies if isinstance(body, PersonRegistered)))
+        await officers.save(tx, (body for body in bodies if isinstance(body, OfficerRegistered)))
 
     return follow
 
@@ -95,18 +117,21 @@ class CopiedKeyring(BackgroundLoop):
 
     def __init__(
         self,
+        audience: str,
         database: Database,
         system_clock: Clock,
         *,
         poll_seconds: float = POLL_SECONDS,
         max_age_seconds: float = MAX_AGE_SECONDS,
     ) -> None:
+        self.audience = audience
         super().__init__("keyring-poll", Pulse.every("keyring poll", poll_seconds), stop_seconds=0)
         self._database = database
         self._clock = system_clock
         self._poll_seconds = poll_seconds
         self._max_age_seconds = max_age_seconds
         self._keys: Mapping[str, CopiedKey] = {}
+        self._signers: Mapping[str, SignersKey] = {}
         self._remembered: dict[str, tuple[CopiedKey, float]] = {}  # by id, with the moment it was read
         self._read_at = float("-inf")
         self._reading = asyncio.Lock()
@@ -160,10 +185,29 @@ class CopiedKeyring(BackgroundLoop):
         self.uses.note(presented.key_id, now)
         return key.principal
 
+    def now(self) -> datetime:
+        """System time, by which keys and tokens end."""
+        return self._clock.now()
+
+    def signers_key(self, key_id: str) -> SignersKey | None:
+        """The live key of a signer, by memory alone. Notes the use, to be stored later."""
+        key, now = self._signers.get(key_id), self._clock.now()
+        if key is None or not is_live(key.expires_at, key.revoked_at, now):
+            return None
+        self.uses.note(key_id, now)
+        return key
+
+    async def person(self, person_id: str, scopes: frozenset[Scope]) -> Principal | None:
+        """Whoever a token names, with the offices that the copy holds; None for somebody it does not know."""
+        async with asyncio.timeout(self._max_age_seconds), self._database.read_transaction() as tx:
+            row = (await tx.execute(_PERSON, {"id": person_id})).one_or_none()
+        return None if row is None else _holder(person_id, scopes, row)
+
     async def _read(self) -> None:
         begun = monotonic_seconds()
         async with self._database.read_transaction() as tx:
             self._keys = await _operating(tx)
+            self._signers = await _signers(tx)
         self._read_at = begun
 
     async def _run(self) -> None:
@@ -187,19 +231,36 @@ async def _operating(tx: ReadTransaction) -> dict[str, CopiedKey]:
     return {row[0]: key for row in rows if (key := _key(row)) is not None}
 
 
+async def _signers(tx: ReadTransaction) -> dict[str, SignersKey]:
+    return {
+        key_id: SignersKey(issuer, bytes.fromhex(public), _known(scopes) & BY_TOKENS, expires_at, revoked_at)
+        for key_id, issuer, public, scopes, expires_at, revoked_at in (await tx.execute(_SIGNERS)).all()
+    }
+
+
 def _key(row: Sequence[Any]) -> CopiedKey | None:
     """The stored key; None for one whose kind of principal is not known here, which opens nothing."""
-    _, sha256, kind, principal_id, scopes, expires_at, revoked_at, agency, offices = row
-    if kind not in get_args(PrincipalKind):
+    _, sha256, kind, principal_id, given, expires_at, revoked_at, *holder = row
+    if kind not in get_args(PrincipalKind) or kind == "issuer":
         return None
-    principal = Principal(
-        kind,
-        principal_id,
-        principal_id if kind == "agency" else agency,
-        frozenset(scope for scope in SCOPES if scope in scopes),
-        offices_of(offices) if offices else (),
-    )
+    scopes = _known(given)
+    if kind == "person":
+        principal = _holder(principal_id, scopes, holder)
+    else:
+        principal = Principal(kind, principal_id, principal_id if kind == "agency" else None, scopes)
     return CopiedKey(bytes.fromhex(sha256), principal, expires_at, revoked_at)
+
+
+def _known(scopes: Collection[str]) -> frozenset[Scope]:
+    return frozenset(scope for scope in SCOPES if scope in scopes)
+
+
+def _holder(person_id: str, scopes: frozenset[Scope], row: Sequence[Any]) -> Principal:
+    """The person with the offices of the records of person and officer."""
+    agency, offices, officers_agency, role, regimes = row
+    duty = (duty_of(role, officers_agency, regimes),) if role is not None else ()
+    held = offices_of(offices) if offices else ()
+    return Principal("person", person_id, agency or officers_agency, scopes, (*held, *duty))
 
 
 def offices_of(stored: str) -> tuple[Office, ...]:

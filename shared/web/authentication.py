@@ -1,6 +1,7 @@
 """Who presents a key; a key is shown once, stored only as a SHA-256, and compared in constant time.
 
 An API key is `tsk_<16 hex>_<43 base64url>`: a public id to find it by and 256 random bits, which need no slow hash.
+In the place of a key a service that people sign in to may present a token, which names one of them (tokens.py).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from fastapi.security.base import SecurityBase
 from shared.access import Principal, Scope, may
 from shared.runtime.clock import LOCAL_ZONE, Clock
 from shared.telemetry import metrics
+from shared.web import tokens
 from shared.web.errors import forbidden, too_many, unauthorized
 from shared.web.limiter import STRANGERS_BURST, STRANGERS_PER_SECOND, Limiter
 from shared.web.limits import address_key
@@ -94,6 +96,12 @@ def bearer_text(headers: Mapping[str, str]) -> str | None:
 class Keyring(Protocol):
     """The keys that a process knows, and the database that knows all."""
 
+    #: the service whose door this is: a token for another one opens nothing
+    audience: str
+
+    def now(self) -> datetime:
+        """System time, by which keys and tokens end."""
+
     def at_once(self, presented: PresentedKey) -> Principal | None:
         """The principal by memory alone; None means that the database must be asked."""
 
@@ -106,6 +114,12 @@ class Keyring(Protocol):
     async def principal_of(self, presented: PresentedKey) -> Principal | None:
         """The principal of this key if it is live, else None."""
 
+    def signers_key(self, key_id: str) -> tokens.SignersKey | None:
+        """The live key of a signer, by memory alone."""
+
+    async def person(self, person_id: str, scopes: frozenset[Scope]) -> Principal | None:
+        """Whoever a token names, with the offices that the registry gives; None for somebody it does not know."""
+
 
 async def authenticate(text: str | None, keyring: Keyring, charge: Callable[[], None]) -> Principal | None:
     """The principal whose key this is, None without a live one.
@@ -115,6 +129,9 @@ async def authenticate(text: str | None, keyring: Keyring, charge: Callable[[], 
     """
     key = parse_key(text) if text else None
     if key is None:
+        signer = tokens.signed_by(text) if text else None
+        if text and signer:
+            return await _named_by(text, signer, keyring, charge)
         charge()
         return None
     principal = keyring.at_once(key)
@@ -128,6 +145,17 @@ async def authenticate(text: str | None, keyring: Keyring, charge: Callable[[], 
     if principal is None and not unknown:
         charge()
     return principal
+
+
+async def _named_by(text: str, signer: str, keyring: Keyring, charge: Callable[[], None]) -> Principal | None:
+    """Whom a token names; None where it opens nothing, which is charged like a wrong key."""
+    await keyring.be_fresh()
+    key = keyring.signers_key(signer)
+    person_id = tokens.person_of(text, key, keyring.audience, keyring.now()) if key is not None else None
+    if key is None or person_id is None:
+        charge()
+        return None
+    return await keyring.person(person_id, key.scopes)
 
 
 async def key_owner(request: Request, keyring: Keyring) -> Principal:

@@ -111,9 +111,27 @@ def test_a_quarter_is_played_without_loss_and_a_sabotaged_store_is_found(tmp_pat
                 assert services.status_code == (200 if login.role_en == "administrator" else 404)
                 # whether each answers in time, the load of the machine decides
                 assert services.status_code == 404 or all(f">{name}<" in services.text for name in SERVICES)
+                if login.role_en == "chair":
+                    await _answer(http, {"Cookie": cookie})
                 seen[login.role_en] = int(re.findall(r"<dd>([\d.]+)</dd>", page.text)[0].replace(".", ""))
         assert seen["chair"] == seen["provincial office"] == seen["administrator"] == overdue
         assert overdue > seen["head"] == seen["officer"]
+
+    async def _answer(http: httpx.AsyncClient, chair: dict[str, str]) -> None:
+        """The chair answers an escalation on the board: notifier takes it by the board's token."""
+        listed = await http.get("/leo-thang", headers=chair)
+        path = re.findall(r'href="(/leo-thang/[0-9a-f-]{36})"', listed.text)[0]
+        token = re.findall(r'name="csrf" value="([^"]+)"', (await http.get(path, headers=chair)).text)[0]
+        until = (END + timedelta(days=3)).date().isoformat()
+        form = {"csrf": token, "kind": "acknowledged", "until": until, "reason": "Đã giao Văn phòng đôn đốc"}
+        answered = await http.post(f"{path}/tra-loi", data=form, headers=chair)
+        assert (answered.status_code, "Đã ghi nhận." in answered.text) == (200, True), answered.text
+        stored = await asyncpg.connect(demo.stack.database_url("notifier"))
+        try:
+            kept = await stored.fetchval("SELECT count(*) FROM escalations WHERE document::text LIKE '%Văn phòng đôn%'")
+        finally:
+            await stored.close()
+        assert kept == 1
 
     async def _second_scorer() -> None:
         """Another scorer, which shares no code, says the same of the whole province, and notices one receipt moved."""

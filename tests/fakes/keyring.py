@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
-from shared.access import Principal
+from shared.access import Principal, Scope
 from shared.web.authentication import NewKey, PresentedKey
+from shared.web.tokens import SignersKey
 
 
 class FakeKeyring:
-    """Knows these keys; counts how often the database would have been asked."""
+    """Knows these keys, and nobody's tokens; counts how often the database would have been asked."""
+
+    audience = "tests"
 
     def __init__(self, known: Mapping[NewKey, Principal] | None = None) -> None:
         self._known = {key.key_id: (key.sha256, principal) for key, principal in (known or {}).items()}
@@ -28,3 +32,12 @@ class FakeKeyring:
     async def principal_of(self, presented: PresentedKey) -> Principal | None:
         self.asked += 1
         return self.at_once(presented)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def signers_key(self, key_id: str) -> SignersKey | None:
+        return None
+
+    async def person(self, person_id: str, scopes: frozenset[Scope]) -> Principal | None:
+        return None

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import MetaData
 
-from shared.access import PrincipalKind, Scope
+from shared.access import BY_TOKENS, PrincipalKind, Scope
 from shared.consuming.batch import Batch
-from shared.contract.events import KeyRegistered, PersonRegistered
+from shared.contract.events import KeyRegistered, OfficerRegistered, PersonRegistered
 from shared.postgres.database import Database
 from shared.projection import Projection
 from shared.projection.keyring import access_copy
 from shared.web.authentication import NewKey, new_key
+from shared.web.tokens import SigningKey
 
 _KEY = new_key()
 OPERATOR = {"Authorization": f"Bearer {_KEY.secret_text}"}
@@ -44,6 +46,25 @@ async def let_person_in(url: str, metadata: MetaData, person: PersonRegistered, 
     finally:
         await database.close()
     return {"Authorization": f"Bearer {key.secret_text}"}
+
+
+async def let_issuer_in(
+    url: str, metadata: MetaData, issuer: str, people: Sequence[PersonRegistered | OfficerRegistered] = ()
+) -> SigningKey:
+    """Trust a new key of a service that signs tokens, and keep these people; returns the key."""
+    key = SigningKey.new()
+    registered = KeyRegistered(
+        key_id=key.key_id, sha256=hashlib.sha256(key.public).hexdigest(), principal_kind="issuer",
+        principal_id=issuer, scopes=tuple(BY_TOKENS), created_at=datetime.now(UTC), version=1,
+        public_key=key.public.hex(),
+    )  # fmt: skip
+    database = Database(url, pool_size=1)
+    try:
+        async with database.transaction() as tx:
+            await access_copy(metadata)(Batch.of([registered, *people]), tx)
+    finally:
+        await database.close()
+    return key
 
 
 async def _keep(

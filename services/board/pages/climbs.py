@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy import RowMapping
 
@@ -28,6 +29,7 @@ class Told:
     person: str  # id
     name: str
     outcome: str
+    notice: UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +42,9 @@ class Climb:
     older_above: bool = False  # whether there are older ones than these
     older_before: bool = False
 
-    def tells(self, person_id: str) -> bool:
-        """Whether the person was told."""
-        return any(told.person == person_id for told in self.above)
+    def notice_to(self, person_id: str) -> UUID | None:
+        """The newest notice by which the person was told; it is the one to answer."""
+        return next((told.notice for told in reversed(self.above) if told.person == person_id), None)
 
 
 def climbs(lines: Sequence[Line], notices: Sequence[RowMapping], names: Mapping[str, tuple[str, str]]) -> list[Climb]:
@@ -71,4 +73,6 @@ def _told(notice: RowMapping, names: Mapping[str, tuple[str, str]]) -> Told:
     name, title = names.get(notice["officer_id"], ("", ""))
     said = f"{name}, {title}" if name and title else name or notice["officer_id"]
     rung = rung_of(notice["step"]) if notice["kind"] == "escalation" else ("", "")
-    return Told(notice["kind"], rung, notice["at"], notice["officer_id"], said, notice["outcome"])
+    return Told(
+        notice["kind"], rung, notice["at"], notice["officer_id"], said, notice["outcome"], notice["notification_id"]
+    )

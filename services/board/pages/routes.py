@@ -6,9 +6,8 @@ import asyncio
 import csv
 import io
 from collections.abc import Sequence
-from datetime import MAXYEAR, MINYEAR, datetime
+from datetime import datetime
 from typing import Any
-from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
@@ -16,11 +15,12 @@ from starlette.responses import RedirectResponse, Response
 from services.board import metrics
 from services.board.accounts.passwords import Crowded
 from services.board.accounts.signing_in import PasswordSet, SignedIn
-from services.board.pages import climbs, explanation, health, tasks, views, words
+from services.board.pages import explanation, health, tasks, views, words
+from services.board.pages.escalations import Escalations
+from services.board.pages.lists import after_of, called, following
 from services.board.pages.web import COOKIE, STATIC, Site, Visit, devices_of, own_path, remember_device
 from services.board.readmodel import queries
 from services.board.readmodel.queries import PAGE_ROWS, Line
-from services.board.viewing import roles_on
 from services.board.watching import Watch
 from shared.contract.events import obligation_key
 from shared.runtime.clock import LOCAL_ZONE
@@ -41,8 +41,9 @@ def router(site: Site, watch: Watch) -> APIRouter:
     routes = APIRouter(include_in_schema=False)
     limiter = Limiter(SIGN_INS_PER_SECOND, SIGN_INS_AT_ONCE)
 
-    def add(path: str, handler: Any, method: str = "GET", *, public: bool = False) -> None:
-        routes.add_api_route(path, site.page(handler, public=public), methods=[method], response_model=None)
+    def add(path: str, handler: Any, method: str = "GET", *, public: bool = False, acting: bool = False) -> None:
+        endpoint = site.page(handler, public=public, acting=acting)
+        routes.add_api_route(path, endpoint, methods=[method], response_model=None)
 
     def slowed(visit: Visit) -> str:
         """The caller's address. Raises 429 where it asks too often: passwords and links are not to be guessed."""
@@ -136,7 +137,11 @@ def router(site: Site, watch: Watch) -> APIRouter:
     add("/co-quan/{code}", agency)
     add("/nghia-vu/{agency}/{regime}/{period}", obligation)
     add("/cach-tinh/{agency}/{regime}/{period}", score)
-    add("/leo-thang", escalations)
+    escalations = Escalations(site)
+    add("/leo-thang", escalations.list)
+    add("/leo-thang/{notice}", escalations.show, acting=True)
+    add("/leo-thang/{notice}/tra-loi", escalations.answer, "POST", acting=True)
+    add("/leo-thang/{notice}/chuyen-giao", escalations.hand_on, "POST", acting=True)
     add("/van-hanh", operations)
     add("/nop", to_send)
     for path in STATIC:
@@ -167,13 +172,13 @@ def _address(request: Request) -> str:
 
 async def inbox(visit: Visit) -> Response:
     """What needs whoever asks now, the oldest harm first."""
-    after = _after(visit.request.query_params.get("after", ""))
+    after = after_of(visit.request.query_params.get("after", ""))
     lines = await queries.inbox(visit.snapshot, visit.view, visit.now, after)
     counts = await queries.counts(visit.snapshot, visit.view, visit.now)
     shown = lines[:PAGE_ROWS]
     return visit.show(
-        "inbox.html.j2", lines=shown, counts=counts, following=_following(lines), first=after is None,
-        **await _called(visit, shown),
+        "inbox.html.j2", lines=shown, counts=counts, following=following(lines), first=after is None,
+        **await called(visit, shown),
     )  # fmt: skip
 
 
@@ -242,7 +247,7 @@ async def agency(visit: Visit) -> Response:
     return visit.show(
         "agency.html.j2", agency=found, lines=lines, findings=findings, average=views.average_score(lines),
         officers=await queries.officers_of(visit.snapshot, code), above=found.above.on(visit.today),
-        **await _called(visit, lines),
+        **await called(visit, lines),
     )  # fmt: skip
 
 
@@ -281,23 +286,6 @@ async def score(visit: Visit) -> Response:
     )  # fmt: skip
 
 
-async def escalations(visit: Visit) -> Response:
-    """Overdue reports that somebody above the officer was told of: first those that whoever asks was told of."""
-    assert visit.person is not None, "the page is not public"
-    after, mine = _after(visit.request.query_params.get("after", "")), []
-    if after is None and roles_on(visit.person, visit.today):
-        mine = await queries.escalated_to(visit.snapshot, visit.person.person_id)
-    lines = await queries.escalated(visit.snapshot, visit.view, visit.person.person_id, after)
-    shown = [*mine[: queries.MOST_OWN], *lines[:PAGE_ROWS]]
-    notices = await queries.notices_of(visit.snapshot, [line.obligation for line in shown])
-    names = await queries.names(visit.snapshot, [notice["officer_id"] for notice in notices])
-    found, own = climbs.climbs(shown, notices, names), min(len(mine), queries.MOST_OWN)
-    return visit.show(
-        "escalations.html.j2", mine=found[:own], more=len(mine) > own, others=found[own:],
-        following=_following(lines), first=after is None, **await _called(visit, shown),
-    )  # fmt: skip
-
-
 async def to_send(visit: Visit) -> Response:
     """What whoever asks has to send, with what to do next, and when it falls due."""
     found = await queries.owed(visit.snapshot, visit.sends, visit.now)
@@ -305,31 +293,5 @@ async def to_send(visit: Visit) -> Response:
     lines = [owed.line for owed in shown]
     return visit.show(
         "to_send.html.j2", owed=shown, months=tasks.months(lines, visit.now), more=len(found) > len(shown),
-        several=len({line.agency for line in lines}) > 1, **await _called(visit, lines),
+        several=len({line.agency for line in lines}) > 1, **await called(visit, lines),
     )  # fmt: skip
-
-
-async def _called(visit: Visit, lines: Sequence[Line]) -> dict[str, Any]:
-    """What regimes and requests of these rows are called."""
-    return {
-        "regimes": await queries.regimes(visit.snapshot, (line.regime for line in lines), visit.today),
-        "titles": await queries.requests(visit.snapshot, sorted({line.period for line in lines})),
-    }
-
-
-def _following(lines: Sequence[Line]) -> str:
-    """Where the next page begins, for an address; empty where these are no more than one page."""
-    last = lines[PAGE_ROWS - 1] if len(lines) > PAGE_ROWS else None
-    return quote(f"{last.deadline.isoformat()}|{last.obligation}") if last is not None else ""
-
-
-def _after(text: str) -> tuple[datetime, str] | None:
-    """Where a page of a list by deadline begins; a text that no page gave begins at the first."""
-    moment, _, key = text.partition("|")
-    try:
-        parsed = datetime.fromisoformat(moment)
-    except ValueError:
-        return None
-    # the first and the last year hold moments that have no time in UTC
-    sound = parsed.tzinfo is not None and MINYEAR < parsed.year < MAXYEAR and key.isprintable()
-    return (parsed, key) if sound else None

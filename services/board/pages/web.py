@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -18,6 +19,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from services.board.accounts.signing_in import Accounts
 from services.board.accounts.store import Known
+from services.board.acting import Actor
 from services.board.pages import explanation, health, tasks, views, words
 from services.board.readmodel import queries
 from services.board.readmodel.queries import Agency
@@ -81,6 +83,7 @@ _TEMPLATES.globals.update(
     state_of=views.state_of, name_of=views.name_of, period_head=words.period_head, sum_of=explanation.sum_of,
     components=words.COMPONENTS, age=health.age, next_step=tasks.next_step, days_left=tasks.days_left,
     weekdays=words.WEEKDAYS, month_name=words.month_name, notices=words.NOTICES, outcomes=words.OUTCOMES,
+    answers=words.ANSWERS, choices=words.CHOICES,
 )  # fmt: skip
 
 Handler = Callable[["Visit"], Awaitable[Response]]
@@ -141,19 +144,28 @@ class Site:
     """Makes a route of a page's function."""
 
     def __init__(
-        self, database: Database, accounts: Accounts, business: Clock, public_url: str, devices_kept: timedelta
+        self,
+        database: Database,
+        accounts: Accounts,
+        business: Clock,
+        public_url: str,
+        devices_kept: timedelta,
+        actor: Actor,
     ) -> None:
         self._database = database
         self.accounts = accounts
         self.devices_kept = devices_kept
+        self.actor = actor
         self._clock = business
         self._origin = public_url
         self._trees = Trees()
 
-    def page(self, handler: Handler, *, public: bool = False) -> Callable[[Request], Awaitable[Response]]:
+    def page(
+        self, handler: Handler, *, public: bool = False, acting: bool = False
+    ) -> Callable[[Request], Awaitable[Response]]:
         """The endpoint. Without a session a page that is not public leads to the sign-in.
 
-        A public one is called outside the transaction that tells who asks.
+        A public one, and one on which people act, are called outside the transaction that tells who asks.
         """
 
         async def endpoint(request: Request) -> Response:
@@ -161,8 +173,11 @@ class Site:
             try:
                 token = request.cookies.get(COOKIE)
                 known = await self.accounts.session_of(token) if token else None
-                if public:
-                    answer = await handler(await self._caller(request, language, known))
+                if public or acting:
+                    visit = await self._caller(request, language, known)
+                    if acting and visit.person is None:
+                        return _to_sign_in(request)
+                    answer = await handler(visit)
                 else:
                     async with self._database.read_transaction() as snapshot:
                         visit = await self._visit(request, language, known, snapshot)
@@ -184,6 +199,16 @@ class Site:
             visit = await self._visit(request, language, known, snapshot)
         visit.reading = None
         return visit
+
+    @asynccontextmanager
+    async def reading(self, visit: Visit) -> AsyncIterator[ReadTransaction]:
+        """A read transaction for a page on which people act, between waits for others."""
+        async with self._database.read_transaction() as snapshot:
+            visit.reading = snapshot
+            try:
+                yield snapshot
+            finally:
+                visit.reading = None
 
     async def person(self, person_id: str) -> Person | None:
         """The person, by the registry."""

@@ -119,6 +119,22 @@ REFUSALS: Mapping[str, Pair] = {
 }
 
 
+#: what an answer to an escalation is called, and offered as
+ANSWERS: Mapping[str, Pair] = {
+    "acknowledged": ("Đã nắm", "Noted"),
+    "snoozed": ("Tạm hoãn", "Put off"),
+    "taken_back": ("Rút lại", "Taken back"),
+}
+CHOICES: Mapping[str, Pair] = {
+    "acknowledged": (
+        "Đã nắm, đang chỉ đạo: hẹn xong vào ngày dưới đây",
+        "Noted, and seen to: promised by the day below",
+    ),
+    "snoozed": ("Tạm hoãn đến ngày dưới đây, có lý do", "Put off until the day below, with the reason"),
+    "taken_back": ("Rút lại lời hẹn trước", "Take the earlier promise back"),
+}
+
+
 def month_name(first: date) -> Pair:
     """What the month of this day is called."""
     return f"Tháng {first.month}/{first.year}", f"{MONTHS_EN[first.month - 1]} {first.year}"

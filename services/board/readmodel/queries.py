@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import msgspec
 from sqlalchemy import RowMapping, TextClause, text
 
-from services.board.viewing import Person, View, officers_office
-from shared.access import Office, Term
+from services.board.viewing import Person, View
+from shared.access import Office, Term, duty_of
 from shared.contract.events import ObligationChanged
 from shared.contract.hierarchy import Parents, ParentSince
 from shared.postgres.database import ReadTransaction
@@ -24,6 +25,8 @@ MOST_PERIODS = 12
 MOST_OWN = 200
 #: of each climb the newest notices: to those above, and to officer and agency
 MOST_ABOVE, MOST_BEFORE = 20, 10
+#: of one agency, to hand a matter on to
+MOST_COLLEAGUES = 200
 #: regimes to choose from
 MOST_REGIMES = 500
 #: of one obligation the newest: versions (intake takes no more of it), steps, notices
@@ -176,7 +179,8 @@ _ESCALATED_TO = text(f"""
      ORDER BY o.deadline, o.obligation LIMIT :rows
 """)  # noqa: S608 - text of this module
 _NOTICES_OF = text(f"""
-    SELECT newest.obligation, newest.kind, newest.step, newest.officer_id, newest.outcome, newest.at
+    SELECT newest.notification_id, newest.obligation, newest.kind, newest.step, newest.officer_id, newest.outcome,
+           newest.at
       FROM unnest(CAST(:keys AS text[])) AS of (obligation) JOIN obligations o USING (obligation)
            CROSS JOIN LATERAL (
                (SELECT * FROM notices n WHERE {_CLIMBED} ORDER BY n.at DESC, n.notification_id DESC LIMIT :above)
@@ -185,6 +189,18 @@ _NOTICES_OF = text(f"""
            ) AS newest
      ORDER BY newest.at, newest.notification_id
 """)  # noqa: S608 - text of this module
+
+# an escalation that this person was told of, with how the report stands now
+_TOLD = text(f"""
+    SELECT {_COLUMNS}, n.step, n.at FROM notices n JOIN obligations o USING (obligation)
+     WHERE n.notification_id = :id AND n.officer_id = :person AND n.kind = 'escalation'
+""")  # noqa: S608 - text of this module
+_COLLEAGUES = text("""
+    SELECT officer_id, name, title FROM officers WHERE agency = :agency AND active AND officer_id <> :person
+    UNION
+    SELECT person_id, name, title FROM people WHERE agency = :agency AND person_id <> :person
+    ORDER BY 2, 1 LIMIT :most
+""")
 
 _OBLIGATION = text("SELECT CAST(document AS text) FROM obligation_documents WHERE obligation = :key")
 # of each the newest; they are turned round where they are read
@@ -289,7 +305,7 @@ async def person(snapshot: ReadTransaction, person_id: str) -> Person | None:
     officer = (await snapshot.execute(_OFFICER, {"id": person_id})).one_or_none()
     held: list[Office] = []
     if officer is not None:
-        held.append(officers_office(officer[4], officer[1], officer[5]))
+        held.append(duty_of(officer[4], officer[1], officer[5]))
     if found is not None:
         for office in offices(found[4]):
             # a delegation is of the head's offices, which are looked up
@@ -440,6 +456,18 @@ async def escalated_to(snapshot: ReadTransaction, person_id: str) -> list[Line]:
     """Overdue reports that this person was told of, whosever, by deadline; one row more where there is more."""
     rows = await snapshot.execute(_ESCALATED_TO, {"person": person_id, "rows": MOST_OWN + 1})
     return [Line(*row) for row in rows.all()]
+
+
+async def told(snapshot: ReadTransaction, notice: UUID, person_id: str) -> tuple[Line, str, datetime] | None:
+    """The report that this escalation told this person of, its step and when; None for any other notice."""
+    row = (await snapshot.execute(_TOLD, {"id": notice, "person": person_id})).one_or_none()
+    return None if row is None else (Line(*row[:-2]), row[-2], row[-1])
+
+
+async def colleagues(snapshot: ReadTransaction, agency: str, person_id: str) -> Sequence[RowMapping]:
+    """Others of the agency, by name."""
+    given = {"agency": agency, "person": person_id, "most": MOST_COLLEAGUES}
+    return (await snapshot.execute(_COLLEAGUES, given)).mappings().all()
 
 
 async def notices_of(snapshot: ReadTransaction, obligations: Sequence[str]) -> Sequence[RowMapping]:

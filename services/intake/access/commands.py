@@ -1,4 +1,4 @@
-"""`keys create | rotate | list | revoke`: a key is shown once, when it is made."""
+"""`keys create | rotate | list | revoke | trust`: a key is shown once, when it is made."""
 
 from __future__ import annotations
 
@@ -49,6 +49,13 @@ def api_keys(arguments: Sequence[str]) -> int:
     revoke = actions.add_parser("revoke", help="thu hồi khóa / revoke a key")
     revoke.add_argument("key_id", metavar="KEY_ID")
     add_author(revoke)
+    trust = actions.add_parser("trust", help="nhận thẻ do một dịch vụ ký / take tokens that a service signs")
+    trust.add_argument("issuer", metavar="SERVICE", help="dịch vụ ký thẻ / the service that signs: board")
+    trust.add_argument(
+        "public_key", type=_public_key, metavar="PUBLIC_KEY", help="khóa công khai, 64 chữ số hexa / 64 hex digits"
+    )
+    trust.add_argument("--expires", type=_expiry, help="hết hạn lúc (ISO 8601) / expires at")
+    add_author(trust, why_required=False)
     asked = parser.parse_args(arguments)
     match asked.action:
         case "create":
@@ -57,6 +64,8 @@ def api_keys(arguments: Sequence[str]) -> int:
             return in_transaction(lambda tx: _rotate(tx, asked))
         case "list":
             return in_transaction(lambda tx: _list(tx, asked))
+        case "trust":
+            return in_transaction(lambda tx: _trust(tx, asked))
         case _:
             return in_transaction(lambda tx: _revoke(tx, asked))
 
@@ -85,6 +94,18 @@ def _expiry(text: str) -> datetime:
     except ValueError:
         return moment(text)  # says how to write one
     return given if given.tzinfo and given.year in YEARS else moment(given.replace(tzinfo=LOCAL_ZONE).isoformat())
+
+
+def _public_key(text: str) -> bytes:
+    try:
+        given = bytes.fromhex(text)
+    except ValueError:
+        given = b""
+    if len(given) != 32:
+        raise argparse.ArgumentTypeError(
+            "khóa công khai Ed25519 gồm 64 chữ số hexa / an Ed25519 public key has 64 hex digits"
+        )
+    return given
 
 
 def _scopes(text: str) -> frozenset[Scope]:
@@ -208,6 +229,19 @@ def _document(key: ApiKey, now: datetime) -> dict[str, Any]:
     moments = ("created_at", "expires_at", "revoked_at", "last_used_at")
     shown = {name: _shown(getattr(key, name)) for name in moments}
     return {"key_id": key.key_id, **_named(key.owner), "live": key.is_live(now), **shown}
+
+
+async def _trust(tx: Transaction, asked: argparse.Namespace) -> int:
+    now = SystemClock().now()
+    _in_future(asked.expires, now)
+    key = await keys.trust(tx, asked.issuer, asked.public_key, now, asked.expires)
+    if key is None:
+        out(f"Thẻ do khóa này ký đã được nhận. / Tokens of {asked.issuer} by this key are taken already.")
+        return 0
+    after = {**_named(key.owner), "public_key": asked.public_key.hex(), "expires_at": _shown(asked.expires)}
+    await trail.append(tx, author_of(asked), [Change("created", "key", key.key_id, None, after)], now)
+    out(f"{key.key_id}\tNhận thẻ do {asked.issuer} ký. / Tokens signed by {asked.issuer} are taken.")
+    return 0
 
 
 async def _revoke(tx: Transaction, asked: argparse.Namespace) -> int:

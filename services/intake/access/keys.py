@@ -5,6 +5,7 @@ Making, rotating and revoking keys is serial with all loads of the registry.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +14,7 @@ from typing import Any
 from sqlalchemy import text
 
 from services.intake.registry import store
-from shared.access import SCOPES, Principal, PrincipalKind, Scope
+from shared.access import BY_TOKENS, SCOPES, Principal, PrincipalKind, Scope
 from shared.access.rights import OF_AGENCIES, OF_OPERATORS
 from shared.contract.events import KeyRegistered
 from shared.contract.events.fields import is_code
@@ -22,6 +23,7 @@ from shared.postgres.bulk import parameters, unnest
 from shared.postgres.database import ReadTransaction, Transaction
 from shared.web.authentication import NewKey, PresentedKey, is_live, new_key
 from shared.web.exports import Export
+from shared.web.tokens import SignersKey, key_id_of
 
 MAX_LIVE_KEYS = 2
 
@@ -30,12 +32,13 @@ ALLOWED: Mapping[PrincipalKind, frozenset[Scope]] = {
     "agency": OF_AGENCIES,
     "person": frozenset(SCOPES),
     "operator": OF_OPERATORS,
+    "issuer": BY_TOKENS,
 }
 #: those that a new key has where nothing else is asked for: to operate is asked for by name
 USUAL: Mapping[PrincipalKind, frozenset[Scope]] = {**ALLOWED, "person": frozenset(SCOPES) - OF_OPERATORS}
 
 _STORED = """key_id, principal_kind, principal_id, scopes, sha256, created_at, expires_at, revoked_at, last_used_at,
-           version"""
+           version, public_key"""
 _KEYS = text(f"""
     SELECT {_STORED} FROM api_keys
     WHERE revision > :after AND (CAST(:principal AS text) IS NULL OR principal_id = :principal)
@@ -49,6 +52,14 @@ _ADD = text(f"""
     SELECT key_id, principal_kind, principal_id, string_to_array(scopes, ','), sha256, :created_at, :expires_at, 1,
            :revision
       FROM {unnest(_NEW)}
+    RETURNING {_STORED}
+""")  # noqa: S608 - constant names
+_TRUST = text(f"""
+    INSERT INTO api_keys (key_id, principal_kind, principal_id, scopes, sha256, public_key, created_at, expires_at,
+                          version, revision)
+    VALUES (:key_id, 'issuer', :issuer, string_to_array(:scopes, ','), :sha256, :public_key, :now, :expires_at, 1,
+            :revision)
+    ON CONFLICT (key_id) DO NOTHING
     RETURNING {_STORED}
 """)  # noqa: S608 - constant names
 _REVOKE = text(f"""
@@ -101,6 +112,7 @@ class ApiKey:
     revoked_at: datetime | None
     last_used_at: datetime | None
     version: int
+    public_key: bytes | None = None  # of an issuer
 
     def is_live(self, now: datetime) -> bool:
         return is_live(self.expires_at, self.revoked_at, now)
@@ -108,6 +120,13 @@ class ApiKey:
     def opens_to(self, presented: PresentedKey, now: datetime) -> bool:
         """Whether the presented key is this one and may still be used."""
         return presented.matches(self.sha256) and self.is_live(now)
+
+    @property
+    def signs(self) -> SignersKey | None:
+        """What verifies the tokens of an issuer; None of any other key."""
+        if self.public_key is None:
+            return None
+        return SignersKey(self.owner.id, self.public_key, self.owner.scopes, self.expires_at, self.revoked_at)
 
     @property
     def event(self) -> KeyRegistered:
@@ -122,6 +141,7 @@ class ApiKey:
             expires_at=self.expires_at,
             revoked_at=self.revoked_at,
             version=self.version,
+            public_key=None if self.public_key is None else self.public_key.hex(),
         )
 
 
@@ -172,6 +192,37 @@ async def issue(
     return made, refused
 
 
+async def trust(
+    tx: Transaction, issuer: str, public_key: bytes, now: datetime, expires_at: datetime | None = None
+) -> ApiKey | None:
+    """Take the tokens that this key signs for the service `issuer`; None where they are taken already.
+
+    Raises KeyRefused for a key that was revoked or belongs to another service, and where two keys are live.
+    """
+    await store.lock(tx)
+    principal = owner("issuer", issuer)
+    if (reason := _unknown(principal, frozenset())) is not None:
+        raise reason
+    known = {key.key_id: key for key in await changed_after(tx, -1)}.get(key_id_of(public_key))
+    if known is not None:
+        if known.owner.id == issuer and known.is_live(now):
+            return None
+        raise KeyRefused(
+            f"Khóa {known.key_id} của {known.owner.id} đã được ghi nhận trước đây; hãy tạo khóa mới.",
+            f"Key {known.key_id} of {known.owner.id} was registered before; make a new one.",
+        )
+    if (reason := _too_many(principal, await _live(tx, now))) is not None:
+        raise reason
+    given = {
+        "key_id": key_id_of(public_key), "issuer": issuer, "scopes": ",".join(in_order(principal.scopes)),
+        "sha256": hashlib.sha256(public_key).digest(), "public_key": public_key, "now": now, "expires_at": expires_at,
+        "revision": await store.raise_revision(tx),
+    }  # fmt: skip
+    trusted = _key((await tx.execute(_TRUST, given)).one())
+    await publish(tx, [trusted.event])
+    return trusted
+
+
 async def rotate(
     tx: Transaction, key_id: str, now: datetime, ends_at: datetime, expires_at: datetime | None = None
 ) -> Rotated:
@@ -184,6 +235,11 @@ async def rotate(
     old = next((key for keys in live.values() for key in keys if key.key_id == key_id), None)
     if old is None:
         raise _no_live_key(key_id)
+    if old.owner.kind == "issuer":
+        raise KeyRefused(
+            "Khóa ký thẻ do dịch vụ tự tạo: tạo khóa mới, ghi nhận bằng `keys trust`, rồi thu hồi khóa cũ.",
+            "The service makes the key that signs tokens: make a new one, `keys trust` it, then revoke the old one.",
+        )
     if (reason := _too_many(old.owner, live)) is not None:
         raise reason
     made = {old.owner: new_key()}
@@ -250,12 +306,12 @@ def _unknown(principal: Principal, known: frozenset[str]) -> KeyRefused | None:
                 f"Không có người {principal.id} trong danh mục; hãy nạp danh mục trước.",
                 f"There is no person {principal.id} in the registry; load it first.",
             )
-        case "operator":
+        case "operator" | "issuer":
             if is_code(principal.id):
                 return None
             return KeyRefused(
-                "Tên người vận hành: 1–64 chữ không dấu, số, dấu chấm, gạch ngang, gạch dưới.",
-                "An operator's name is 1–64 of ASCII letters, digits, dot, hyphen, underscore.",
+                "Tên người vận hành hoặc dịch vụ: 1–64 chữ không dấu, số, dấu chấm, gạch ngang, gạch dưới.",
+                "The name of an operator or a service is 1–64 of ASCII letters, digits, dot, hyphen, underscore.",
             )
 
 

@@ -15,7 +15,7 @@ from services.intake.access import keys
 from services.intake.access.keys import ApiKey
 from services.intake.registry import store
 from services.intake.registry.records import Registry
-from shared.access import Principal
+from shared.access import Principal, Scope
 from shared.postgres.database import Database
 from shared.runtime.clock import LOCAL_ZONE, Clock, monotonic_seconds
 from shared.telemetry.background_loop import BackgroundLoop
@@ -23,12 +23,15 @@ from shared.telemetry.logging import get_logger
 from shared.telemetry.pulse import Pulse
 from shared.web.authentication import PresentedKey
 from shared.web.key_uses import KeyUses
+from shared.web.tokens import SignersKey
 
 log = get_logger()
 
 
 class RegistryCache(BackgroundLoop):
     """Registry and keys of one process, polled by revision."""
+
+    audience = "intake"
 
     def __init__(
         self, database: Database, system_clock: Clock, *, poll_seconds: float = 0.5, max_age_seconds: float = 5
@@ -132,6 +135,23 @@ class RegistryCache(BackgroundLoop):
         if presented.key_id not in self._keys:
             await self.refresh()
         return self._opened(presented, now)
+
+    def now(self) -> datetime:
+        """System time, by which keys and tokens end."""
+        return self._clock.now()
+
+    def signers_key(self, key_id: str) -> SignersKey | None:
+        """The live key of a signer, by memory alone. Notes the use, to be stored later."""
+        key, now = self._keys.get(key_id), self._clock.now()
+        if key is None or key.signs is None or not key.is_live(now):
+            return None
+        self.uses.note(key_id, now)
+        return key.signs
+
+    async def person(self, person_id: str, scopes: frozenset[Scope]) -> Principal | None:
+        """Whoever a token names, with the offices of the registry; None for somebody it does not know."""
+        holder = self.registry.holder_of(Principal("person", person_id, None, scopes))
+        return holder if holder.agency is not None else None
 
     def _opened(self, presented: PresentedKey, now: datetime) -> Principal | None:
         key = self._keys.get(presented.key_id)

@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from services.intake.audit.domain import fingerprint
-from shared.access import Office, Principal, Term, delegated_by
+from shared.access import Office, Principal, Term, delegated_by, duty_of
 from shared.contract.addressing import closed_before
 from shared.contract.events import (
     AgencyRegistered,
@@ -320,10 +320,7 @@ def _duty(officer: Officer | None) -> tuple[Office, ...]:
     """The office that the record of an officer on duty stands for."""
     if officer is None or not officer.active:
         return ()
-    # a head's rights cover the whole agency, whichever regimes the record designates him for
-    if officer.head:
-        return (Office("head", officer.agency, Term(date.min)),)
-    return (Office("reporting_officer", officer.agency, Term(date.min), officer.regimes),)
+    return (duty_of("head" if officer.head else "reporting_officer", officer.agency, officer.regimes),)
 
 
 def _person(record: PersonRegistered) -> Person:

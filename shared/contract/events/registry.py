@@ -560,16 +560,20 @@ class PersonRegistered(EventModel):
 
 
 class KeyRegistered(EventModel):
-    """A key with which a principal is known to every service: its SHA-256, never the key itself."""
+    """A key with which a principal is known to every service: its SHA-256, never the key itself.
+
+    Of an issuer it is the public key that verifies its tokens, which name a person each.
+    """
 
     TYPE: ClassVar[str] = "vn.thongsuot.registry.key.v1"
     TOPIC: ClassVar[str] = REGISTRY
 
-    key_id: str  # the public part of tsk_<key_id>_<secret>
-    sha256: str  # of the whole key, in hex
-    principal_kind: str  # agency, person, operator; a kind that a reader does not know gives no right
-    principal_id: str  # the agency's code, the person's id, the operator's name
+    key_id: str  # the public part of tsk_<key_id>_<secret>; of an issuer the `kid` of its tokens
+    sha256: str  # of the whole key, in hex; of an issuer's: of the public key
+    principal_kind: str  # agency, person, operator, issuer; a kind that a reader does not know gives no right
+    principal_id: str  # the agency's code, the person's id, the operator's name, the service that signs
     scopes: tuple[str, ...] = ()
+    public_key: str | None = None  # of an issuer: 32 bytes of Ed25519 in hex
     created_at: Moment
     expires_at: Moment | None = None
     revoked_at: Moment | None = None

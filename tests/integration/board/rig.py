@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -15,10 +16,12 @@ from argon2 import PasswordHasher
 
 from services.board.accounts.passwords import Passwords
 from services.board.accounts.signing_in import Accounts, PasswordSet, Terms, invite
+from services.board.acting import Actor
 from services.board.consumer import inbounds
 from services.board.pages.routes import mount
 from services.board.pages.web import Site
 from services.board.watching import Watch
+from shared.access import BY_TOKENS
 from shared.consuming.batch import Batch
 from shared.contract.events import (
     AgencyRegistered,
@@ -38,10 +41,12 @@ from shared.postgres.database import Database
 from shared.runtime.clock import LOCAL_ZONE, ManualClock
 from shared.telemetry.readiness import Readiness
 from shared.web.app import create_app
+from shared.web.tokens import SignersKey, SigningKey, person_of
 from tests.fakes.compliance import obligation_changed
 from tests.in_no_order import rows_of
 
 ORIGIN, INTAKE_URL = "https://board.h99.example", "http://intake.h99.example:8801"
+NOTIFIER_URL, SIGNING_KEY = "http://notifier.h99.example:8804", SigningKey.new()
 PASSWORD = "sông Hương chảy qua Huế"
 PROVINCE, OFFICE, DEPARTMENT, COMMUNE = "H99", "H99.01", "H99.12", "H99.X07"
 MONTHLY, QUARTERLY = "BC-THANG", "BC-QUY"
@@ -212,12 +217,18 @@ class World:
     database: Database
     system: ManualClock = field(default_factory=lambda: ManualClock(datetime(2026, 10, 22, 2, tzinfo=UTC)))
     business: ManualClock = field(default_factory=lambda: ManualClock(NOW))
+    #: who asked notifier for what, and its answers, in their order
+    asked: list[tuple[str | None, str, Any]] = field(default_factory=list)
+    answers: list[httpx.Response] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         terms = Terms(idle=timedelta(minutes=30), session=timedelta(hours=10))
         self.accounts = Accounts(self.database, self.system, terms, Passwords(CHEAP))
         self.app = create_app("board", title="board", description="", readiness=_ready)
-        site = Site(self.database, self.accounts, self.business, ORIGIN, timedelta(days=180))
+        actor = Actor(
+            SIGNING_KEY, {"notifier": [NOTIFIER_URL]}, self.system, transport=httpx.MockTransport(self._notifier)
+        )
+        site = Site(self.database, self.accounts, self.business, ORIGIN, timedelta(days=180), actor)
         watch = Watch({"intake": [INTAKE_URL]}, self.system, transport=httpx.MockTransport(self._service))
         mount(self.app, site, watch)
 
@@ -226,6 +237,14 @@ class World:
         if request.url.path == "/readyz":
             return httpx.Response(503, json={"ready": False, "checks": {"kafka": {"ok": False, "detail": "is away"}}})
         return httpx.Response(200, text='thongsuot_consumer_lag_events{group="intake.follow",partition="0"} 12.0\n')
+
+    async def _notifier(self, request: httpx.Request) -> httpx.Response:
+        """Notifier, which answers what the test has laid ready, and keeps what it was asked in whose name."""
+        token = request.headers["authorization"].removeprefix("Bearer ")
+        known = SignersKey("board", SIGNING_KEY.public, BY_TOKENS, None, None)
+        who = person_of(token, known, "notifier", self.system.now())
+        self.asked.append((who, request.url.path, json.loads(request.content)))
+        return self.answers.pop(0)
 
     async def feed(self, *events: EventModel) -> None:
         """One batch for each topic, committed."""

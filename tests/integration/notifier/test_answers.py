@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from datetime import date
+from datetime import UTC, date, datetime
 from uuid import UUID, uuid4
 
 import httpx
@@ -23,9 +23,19 @@ from services.notifier.templates import Composer, Originator
 from shared.contract.events import PersonRegistered
 from shared.contract.events.registry import PersonsOffice
 from shared.runtime.settings import CommonSettings, KafkaSettings
-from tests.fakes.operators import let_agency_in, let_person_in
+from tests.fakes.operators import let_agency_in, let_issuer_in, let_person_in
 from tests.fakes.smtp import FakeSmtp
-from tests.integration.notifier.rig import COMMUNE, DEADLINE, DEPARTMENT, DOMAIN, World, fulfilled, overdue, registry
+from tests.integration.notifier.rig import (
+    COMMUNE,
+    DEADLINE,
+    DEPARTMENT,
+    DOMAIN,
+    World,
+    fulfilled,
+    officer,
+    overdue,
+    registry,
+)
 from tests.integration.notifier.test_escalations import CALENDAR, at, day, escalations
 
 BASE, KEY = "https://thongsuot.example/notifier", "k" * 32
@@ -186,6 +196,24 @@ async def test_who_was_told_answers_with_a_key_of_their_own_once_and_nobody_else
     assert (another.status_code, another.json()["reason"]) == (409, "answered")
     (one,) = await escalations(world)
     assert len(one["document"]["answers"]) == 1
+
+
+async def test_a_token_of_the_board_answers_for_the_head_it_names(
+    world: World, smtp: FakeSmtp, client: httpx.AsyncClient
+) -> None:
+    await told(world, smtp)
+    sign = await let_issuer_in(world.database.url, metadata, "board", [officer("dept-head", DEPARTMENT, role="head")])
+
+    def by(person_id: str, service: str = "notifier") -> dict[str, str]:
+        return {"Authorization": f"Bearer {sign.token('board', person_id, service, datetime.now(UTC))}"}
+
+    (shown,) = (await client.get("/v1/escalations", headers=by("dept-head"))).json()["items"]
+    path = f"/v1/escalations/{shown['notification_id']}/answers"
+    given = {"kind": "acknowledged", "until": "2026-10-26"}
+    for headers, status in ((by("dept-head", "intake"), 401), (by("nobody"), 401), (by("dept-head"), 200)):
+        answered = await client.post(path, json=given, headers=headers)
+        assert answered.status_code == status, answered.text
+    assert [(one["by"], one["via"]) for one in answered.json()["answers"]] == [("dept-head", "")]
 
 
 async def test_an_agencys_system_answers_for_its_people_and_takes_it_back(

@@ -12,15 +12,16 @@ import pytest
 from sqlalchemy import MetaData, text
 from sqlalchemy.exc import DBAPIError
 
-from shared.access import may
+from shared.access import BY_TOKENS, Principal, duty_of, may
 from shared.consuming.batch import Batch
-from shared.contract.events import EventModel, KeyRegistered, PersonRegistered
+from shared.contract.events import EventModel, KeyRegistered, OfficerRegistered, PersonRegistered
 from shared.postgres.database import Database
 from shared.postgres.tables import access_tables
 from shared.projection.keyring import CopiedKeyring, access_copy
 from shared.runtime.clock import ManualClock, SystemClock
 from shared.web import exports
-from shared.web.authentication import NewKey, PresentedKey, new_key
+from shared.web.authentication import NewKey, PresentedKey, authenticate, new_key
+from shared.web.tokens import SigningKey
 
 NOW = datetime.now(UTC)
 METADATA = MetaData()
@@ -55,7 +56,7 @@ async def follow(database: Database, *events: EventModel) -> None:
 
 async def test_a_key_opens_from_its_event_until_it_is_revoked(database: Database) -> None:
     key = new_key()
-    keyring = CopiedKeyring(database, SystemClock(), poll_seconds=0.05)
+    keyring = CopiedKeyring("scoring", database, SystemClock(), poll_seconds=0.05)
     assert await keyring.principal_of(presented(key)) is None
     await follow(database, event(key))
     await keyring.start()
@@ -81,7 +82,7 @@ async def test_memory_holds_what_may_operate_and_is_not_used_once_it_is_old(data
     agencys, operators = new_key(), new_key()
     of_agency = event(agencys, principal_kind="agency", principal_id="H99.01", scopes=("submit", "read"))
     await follow(database, of_agency, event(operators))
-    keyring = CopiedKeyring(database, SystemClock(), max_age_seconds=5)
+    keyring = CopiedKeyring("scoring", database, SystemClock(), max_age_seconds=5)
     await keyring.be_fresh()
     assert keyring.holds(presented(operators))
     assert not keyring.holds(presented(agencys))
@@ -103,7 +104,7 @@ async def test_memory_holds_what_may_operate_and_is_not_used_once_it_is_old(data
 async def test_an_expired_key_and_one_of_a_kind_of_later_open_nothing(database: Database) -> None:
     expired, later = new_key(), new_key()
     await follow(database, event(expired, expires_at=NOW - timedelta(seconds=1)), event(later, principal_kind="robot"))
-    keyring = CopiedKeyring(database, SystemClock())
+    keyring = CopiedKeyring("scoring", database, SystemClock())
     for key in (expired, later):
         assert await keyring.principal_of(presented(key)) is None
 
@@ -116,7 +117,7 @@ async def test_a_persons_key_operates_by_the_office_that_the_copy_holds(database
          "contacts": [{"channel": "email", "address": "b@example.vn"}]}
     )  # fmt: skip
     of_person = event(key, principal_kind="person", principal_id="p1")
-    keyring = CopiedKeyring(database, SystemClock())
+    keyring = CopiedKeyring("scoring", database, SystemClock())
     await follow(database, of_person)
     nobody = await keyring.principal_of(presented(key))
     assert nobody is not None
@@ -151,7 +152,7 @@ async def test_the_last_use_of_a_key_is_stored_later_and_never_goes_back(databas
         event(idle),
     )
     clock = ManualClock(NOW)
-    keyring = CopiedKeyring(database, clock)
+    keyring = CopiedKeyring("scoring", database, clock)
     await keyring.be_fresh()
     assert keyring.at_once(presented(operators)) is not None
     assert await keyring.principal_of(presented(agencys)) is not None
@@ -177,7 +178,7 @@ async def test_the_last_use_of_a_key_is_stored_later_and_never_goes_back(databas
 async def test_uses_that_could_not_be_stored_are_stored_by_the_next_tick(database: Database) -> None:
     key = new_key()
     await follow(database, event(key))
-    keyring = CopiedKeyring(database, ManualClock(NOW))
+    keyring = CopiedKeyring("scoring", database, ManualClock(NOW))
     assert await keyring.principal_of(presented(key)) is not None
     async with database.transaction() as tx:
         await tx.execute(text("DROP TABLE access_key_uses"))
@@ -187,3 +188,63 @@ async def test_uses_that_could_not_be_stored_are_stored_by_the_next_tick(databas
         await connection.run_sync(METADATA.create_all)
     await flushed(database, keyring)
     assert await used(database) == {key.key_id: NOW}
+
+
+def signers(key: SigningKey, version: int = 1, **changes: Any) -> KeyRegistered:
+    given = {
+        "key_id": key.key_id, "sha256": key.public.hex(), "principal_kind": "issuer", "principal_id": "board",
+        "scopes": ("submit", "read", "review", "administer", "operate"), "created_at": NOW, "version": version,
+        "public_key": key.public.hex(),
+    }  # fmt: skip
+    return KeyRegistered(**{**given, **changes})
+
+
+async def test_a_token_opens_for_whom_it_names_while_its_key_is_trusted(database: Database) -> None:
+    """By the offices of an officer's record too; a token never operates, and one for another service opens nothing."""
+    key, other = SigningKey.new(), SigningKey.new()
+    keyring = CopiedKeyring("scoring", database, SystemClock())
+    head = OfficerRegistered(
+        officer_id="TT-1", agency="H99.01", name="Trần Thị B", email="b@example.vn", role="head", regimes=("A",),
+        version=1,
+    )  # fmt: skip
+    charged: list[str] = []
+
+    async def opens(key: SigningKey, person_id: str = "TT-1", service: str = "scoring") -> Principal | None:
+        keyring._read_at = float("-inf")  # as after the poll that brings what changed
+        token = key.token("board", person_id, service, datetime.now(UTC))
+        return await authenticate(token, keyring, lambda: charged.append(person_id))
+
+    assert await opens(key) is None
+    assert charged == ["TT-1"], "a key that nobody knows is charged like a wrong one"
+    await follow(database, signers(key), head)
+    found = await opens(key)
+    assert found == Principal("person", "TT-1", "H99.01", BY_TOKENS, (duty_of("head", "H99.01", ()),))
+    assert may(found, "submit", "H99.01", {}, date(2026, 10, 1), "B"), "a head's office is for every regime"
+    assert not may(found, "operate", None, {}, date(2026, 10, 1))
+    assert await opens(key, "nobody") is None
+    assert (len(charged), await opens(key, service="notifier"), await opens(other)) == (1, None, None)
+    assert charged == ["TT-1"] * 3
+    await follow(database, head.model_copy(update={"active": False, "version": 2}))
+    assert await opens(key) is None, "who has left is nobody"
+    await follow(database, head.model_copy(update={"version": 3}), signers(key, 2, revoked_at=NOW))
+    assert await opens(key) is None
+
+
+async def test_a_signers_key_is_no_key_to_present(database: Database) -> None:
+    """Its hash is public: were it compared with a presented key's, whoever reads it could come in."""
+    key = SigningKey.new()
+    await follow(database, signers(key))
+    keyring = CopiedKeyring("scoring", database, SystemClock())
+    assert await keyring.principal_of(PresentedKey(key.key_id, bytes.fromhex(signers(key).sha256))) is None
+
+
+async def test_an_officers_own_key_opens_by_the_duty(database: Database) -> None:
+    key = new_key()
+    officer = OfficerRegistered(
+        officer_id="CB-1", agency="H99.01", name="Trần Thị B", email="b@example.vn", role="reporting_officer",
+        regimes=("A",), version=1,
+    )  # fmt: skip
+    await follow(database, event(key, principal_kind="person", principal_id="CB-1", scopes=("submit",)), officer)
+    found = await CopiedKeyring("scoring", database, SystemClock()).principal_of(presented(key))
+    assert found is not None
+    assert [may(found, "submit", "H99.01", {}, date(2026, 10, 1), regime) for regime in ("A", "B")] == [True, False]

@@ -28,7 +28,7 @@ TOPICS = {
 }
 _KIND = "vn.thongsuot.{}.v1"
 _REGISTRY = ("registry.agency", "registry.officer", "registry.regime", "registry.request")
-_ACCESS = ("registry.key", "registry.person")
+_ACCESS = ("registry.key", "registry.person", "registry.officer")
 #: consumer -> the event types that it must apply; written from the design, not from the code
 FOLLOWS: dict[str, frozenset[str]] = {
     consumer: frozenset(_KIND.format(name) for name in names)

@@ -18,6 +18,7 @@ HOUR = timedelta(hours=1)
 
 def notice(kind: str, step: str, person: str, at: datetime) -> Any:
     return {
+        "notification_id": f"{step} of {person}",
         "obligation": LINE.obligation,
         "kind": kind,
         "step": step,
@@ -39,6 +40,7 @@ def test_who_was_told_and_what_came_before_stand_in_their_order() -> None:
         ("h", "Lê Văn An, Giám đốc", "ngay khi quá hạn"), ("c", "Trần B", "bậc t+3d"),
     ]  # fmt: skip
     assert [told.kind for told in found.before] == ["reminder", "overdue"]
+    assert [found.notice_to(person) for person in ("c", "o")] == ["overdue/2/rung-t+3d of c", None]
     assert (found.older_above, found.older_before) == (False, False)
 
 
@@ -51,6 +53,11 @@ def test_where_older_notices_are_left_out_the_climb_says_so() -> None:
     assert (found.older_above, found.older_before) == (True, True)
     [whole] = climbs([LINE], [*before[1:], *above[1:]], {})  # the control
     assert (whole.above, whole.older_above, whole.older_before) == (found.above, False, False)
+
+
+def test_who_was_told_twice_answers_the_newest_notice() -> None:
+    notices = [notice("escalation", f"overdue/rung-{rung}", "h", DEADLINE + 24 * HOUR) for rung in ("t", "t+3d")]
+    assert climbs([LINE], notices, {})[0].notice_to("h") == "overdue/rung-t+3d of h"
 
 
 @pytest.mark.parametrize(

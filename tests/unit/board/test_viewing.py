@@ -6,8 +6,8 @@ from datetime import date
 
 import pytest
 
-from services.board.viewing import Person, View, officers_office, roles_on, view_of
-from shared.access import Office, Term
+from services.board.viewing import Person, View, roles_on, view_of
+from shared.access import Office, Term, duty_of
 
 TREE = {"H99": None, "H99.01": "H99", "H99.12": "H99", "H99.12.01": "H99.12", "H98": None}
 ALL_OF_H99 = {"H99", "H99.01", "H99.12", "H99.12.01"}
@@ -71,6 +71,6 @@ def test_a_deputy_sees_while_the_delegation_is_in_force() -> None:
 
 
 def test_an_officers_record_is_an_office_without_a_term() -> None:
-    held = person(officers_office("head", "H99.12", ()), office("chair", until=date(2026, 2, 1)))
+    held = person(duty_of("head", "H99.12", ()), office("chair", until=date(2026, 2, 1)))
     assert roles_on(held, TODAY) == ("head",)
     assert view_of(held, TREE, TODAY).agencies == {"H99.12"}

@@ -1,0 +1,153 @@
+"""Acts for who is signed in: by the owning service's public API, under a token that names the person.
+
+The board decides nothing and stores nothing of it: the service looks at the person's rights as it does at anybody's,
+and what follows comes back on the topics. What is asked twice is done once by the services' own rules, so a person may
+try again where no answer came.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from shared.runtime.clock import Clock
+from shared.telemetry.logging import get_logger
+from shared.web.errors import Problem, describe, unavailable
+from shared.web.tokens import SigningKey
+
+log = get_logger()
+
+ISSUER = "board"
+#: for one instance's answer: a page waits for no longer, whatever a service does
+DEADLINE_SECONDS = 10.0
+#: a key file holds one key
+MAX_KEY_FILE_BYTES = 10_000
+#: what is shown of a refusal
+MAX_REASONS = 20
+
+NOT_TRUSTED = describe(
+    "board-not-trusted",
+    503,
+    "Bảng theo dõi chưa được phép thay mặt",
+    "The board may not act for people yet",
+    "Dịch vụ chưa nhận thẻ do bảng theo dõi ký, nên chưa có gì được ghi nhận. Báo người vận hành: "
+    "`python -m services.intake keys trust board …` (docs/board.md).",
+    "The service takes no tokens signed by the board yet, so nothing was recorded. Tell an operator: "
+    "`python -m services.intake keys trust board …` (docs/board.md).",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The service did what was asked. `repeated`: it had been done before."""
+
+    document: Mapping[str, Any]
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The service refused, and why, in the language that was asked for."""
+
+    status: int
+    reasons: Sequence[str]
+
+
+class Actor:
+    """Acts at the services at these addresses, by service. Without a key it cannot, and pages offer nothing."""
+
+    def __init__(
+        self,
+        key: SigningKey | None,
+        addresses: Mapping[str, Sequence[str]],
+        system: Clock,
+        *,
+        deadline_seconds: float = DEADLINE_SECONDS,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._key = key
+        self._addresses = addresses
+        self._clock = system
+        self._deadline_seconds = deadline_seconds
+        self._transport = transport
+        self._tls = ssl.create_default_context()
+
+    def can(self, service: str) -> bool:
+        """Whether pages may offer what this service does."""
+        return self._key is not None and bool(self._addresses.get(service))
+
+    async def post(
+        self, person_id: str, service: str, path: str, body: Mapping[str, Any], *, language: str
+    ) -> Done | Refused:
+        """Ask the service for it in the person's name. Raises Problem where it cannot be told, or not now."""
+        if self._key is None or not self._addresses.get(service):
+            raise Problem.of(NOT_TRUSTED)
+        headers = {
+            "Authorization": f"Bearer {self._key.token(ISSUER, person_id, service, self._clock.now())}",
+            "Accept-Language": language,
+        }
+        async with httpx.AsyncClient(
+            verify=self._tls, trust_env=False, timeout=self._deadline_seconds, transport=self._transport
+        ) as client:
+            for url in self._addresses[service]:
+                try:
+                    answer = await client.post(url + path, json=body, headers=headers)
+                except httpx.ConnectError:
+                    continue  # nothing was sent: another instance may answer
+                except httpx.HTTPError as error:
+                    log.warning("No answer came.", action="acting.no_answer", service=service, error=repr(error))
+                    raise _nothing_known() from None
+                return _understood(answer, service)
+        raise unavailable(
+            5,
+            "Dịch vụ này tạm thời không hoạt động; chưa có gì được ghi nhận. Xin thử lại sau ít phút.",
+            "The service is away for the moment; nothing was recorded. Try again in a few minutes.",
+        )
+
+
+def _understood(answer: httpx.Response, service: str) -> Done | Refused:
+    document = _document(answer)
+    if answer.is_success:
+        return Done(document, answer.headers.get("idempotent-replayed") == "true")
+    if answer.status_code == 401:
+        log.error("A service takes no tokens of this board.", action="acting.not_trusted", service=service)
+        raise Problem.of(NOT_TRUSTED)
+    if answer.status_code == 429 or answer.status_code >= 500:
+        log.warning("A service is busy.", action="acting.busy", service=service, status=answer.status_code)
+        raise unavailable(5)
+    return Refused(answer.status_code, _reasons(document))
+
+
+def _document(answer: httpx.Response) -> Mapping[str, Any]:
+    try:
+        found = answer.json()
+    except ValueError:
+        return {}
+    return found if isinstance(found, Mapping) else {}
+
+
+def _reasons(document: Mapping[str, Any]) -> list[str]:
+    """What a problem says, for a person: each error and its cure, else the problem itself."""
+    errors = [one for one in document.get("errors") or () if isinstance(one, Mapping)]
+    said = [" ".join(str(one[name]) for name in ("message", "fix") if one.get(name)) for one in errors[:MAX_REASONS]]
+    whole = document.get("detail") or document.get("title") or ""
+    return [text for text in said if text] or ([str(whole)] if whole else [])
+
+
+def _nothing_known() -> Problem:
+    return unavailable(
+        5,
+        "Chưa nhận được trả lời nên chưa biết đã ghi nhận hay chưa. Xin gửi lại: gửi hai lần cũng chỉ tính một.",
+        "No answer came, so it is not known whether it was recorded. Send it again: twice counts once.",
+    )
+
+
+def read_key(path: Path) -> SigningKey:
+    """The key of a PEM file. Raises BadSigningKey, OSError."""
+    with path.open("rb") as file:
+        return SigningKey.from_pem(file.read(MAX_KEY_FILE_BYTES))

@@ -1,0 +1,155 @@
+"""The pages of escalations: who was told of what, and the answers of those who were told.
+
+An answer goes to notifier in the person's name; the page after it shows what notifier says of the escalation then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from starlette.responses import Response
+
+from services.board import metrics
+from services.board.acting import Done, Refused
+from services.board.pages import climbs
+from services.board.pages.lists import after_of, called, following
+from services.board.pages.web import Site, Visit
+from services.board.readmodel import queries
+from services.board.readmodel.queries import PAGE_ROWS
+from services.board.viewing import roles_on
+from shared.web.errors import not_found
+
+#: what an answer may be
+KINDS = ("acknowledged", "snoozed", "taken_back")
+MAX_REASON_CHARACTERS = 500
+#: notifier shows no more answers of one climb
+MOST_SHOWN = 50
+
+
+class Escalations:
+    """The pages, by the site's read model and actor."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    async def list(self, visit: Visit) -> Response:
+        """Overdue reports that somebody above the officer was told of: first those that whoever asks was told of."""
+        assert visit.person is not None, "the page is not public"
+        after, mine = after_of(visit.request.query_params.get("after", "")), []
+        if after is None and roles_on(visit.person, visit.today):
+            mine = await queries.escalated_to(visit.snapshot, visit.person.person_id)
+        lines = await queries.escalated(visit.snapshot, visit.view, visit.person.person_id, after)
+        shown = [*mine[: queries.MOST_OWN], *lines[:PAGE_ROWS]]
+        notices = await queries.notices_of(visit.snapshot, [line.obligation for line in shown])
+        names = await queries.names(visit.snapshot, [notice["officer_id"] for notice in notices])
+        found, own = climbs.climbs(shown, notices, names), min(len(mine), queries.MOST_OWN)
+        return visit.show(
+            "escalations.html.j2", mine=found[:own], more=len(mine) > own, others=found[own:],
+            acts=self._site.actor.can("notifier"), following=following(lines), first=after is None,
+            **await called(visit, shown),
+        )  # fmt: skip
+
+    async def show(self, visit: Visit) -> Response:
+        """One escalation that whoever asks was told of, and how to answer it."""
+        return await self._page(visit, _notice(visit))
+
+    async def answer(self, visit: Visit) -> Response:
+        """Note it with a promised day, put it off with a reason, or take that back."""
+        given, notice = await self._site.form(visit), _notice(visit)
+        kind = given.get("kind", "")
+        body = {"kind": kind if kind in KINDS else "acknowledged", "reason": _text(given.get("reason", ""))}
+        if body["kind"] != "taken_back" and (until := _day(given.get("until", ""))) is not None:
+            body["until"] = until.isoformat()
+        return await self._do(visit, notice, "answers", body, given)
+
+    async def hand_on(self, visit: Visit) -> Response:
+        """Hand it on to somebody else, with the reason."""
+        given, notice = await self._site.form(visit), _notice(visit)
+        to = given.get("other", "").strip() or given.get("to", "").strip()
+        body = {"to": to[:64], "reason": _text(given.get("reason", ""))}
+        return await self._do(visit, notice, "handing-on", body, given)
+
+    async def _do(
+        self, visit: Visit, notice: UUID, what: str, body: Mapping[str, Any], given: Mapping[str, str]
+    ) -> Response:
+        assert visit.person is not None, "the page is not public"
+        path = f"/v1/escalations/{notice}/{what}"
+        answer = await self._site.actor.post(visit.person.person_id, "notifier", path, body, language=visit.language)
+        metrics.ACTIONS_TOTAL.labels(what, "done" if isinstance(answer, Done) else "refused").inc()
+        return await self._page(visit, notice, what, answer, given)
+
+    async def _page(
+        self,
+        visit: Visit,
+        notice: UUID,
+        what: str = "",
+        answer: Done | Refused | None = None,
+        given: Mapping[str, str] | None = None,
+    ) -> Response:
+        """The page of a notice, after an answer with what came of it; a refused form keeps what was typed."""
+        assert visit.person is not None, "the page is not public"
+        async with self._site.reading(visit) as snapshot:
+            found = await queries.told(snapshot, notice, visit.person.person_id)
+            if found is None:
+                raise not_found("thông báo chuyển cấp này", "such escalation notice")
+            line, step, at = found
+            colleagues = await queries.colleagues(snapshot, visit.person.agency, visit.person.person_id)
+            named = await called(visit, [line])
+        refused = answer if isinstance(answer, Refused) else None
+        return visit.show(
+            "escalation.html.j2", refused.status if refused else 200, line=line, notice=notice,
+            rung=climbs.rung_of(step), told_at=at, colleagues=colleagues, acts=self._site.actor.can("notifier"),
+            refused=refused, what=what, given=given if refused and given else {},
+            outcome=_outcome(answer.document) if isinstance(answer, Done) else None, **named,
+        )  # fmt: skip
+
+
+def _notice(visit: Visit) -> UUID:
+    """The notice of the address. Raises 404 for what is no id."""
+    try:
+        return UUID(visit.request.path_params["notice"])
+    except ValueError:
+        raise not_found("thông báo chuyển cấp này", "such escalation notice") from None
+
+
+def _text(reason: str) -> str:
+    return " ".join(reason.split())[:MAX_REASON_CHARACTERS]
+
+
+def _day(text: str) -> date | None:
+    """A day; notifier says what is wrong where there is none."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _outcome(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What notifier says of the escalation after an answer; what it says otherwise than agreed is left out."""
+    return {
+        "held_until": _moment(document.get("held_until")),
+        "next_at": _moment(document.get("next_at")),
+        "answers": [
+            {"kind": one.get("kind"), "at": _moment(one.get("at")), "until": _moment(one.get("until")),
+             "by": one.get("by"), "reason": one.get("reason") or ""}
+            for one in _items(document.get("answers"))
+        ],
+        "handed_on": [
+            {"to": one.get("to"), "at": _moment(one.get("at")), "by": one.get("by"), "reason": one.get("reason") or ""}
+            for one in _items(document.get("handed_on"))
+        ],
+    }  # fmt: skip
+
+
+def _items(found: Any) -> Sequence[Mapping[str, Any]]:
+    return [one for one in found if isinstance(one, Mapping)][-MOST_SHOWN:] if isinstance(found, list) else []
+
+
+def _moment(text: Any) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None

@@ -1,0 +1,12 @@
+"""Keys that sign tokens, and the offices of officers."""
+
+from shared.postgres.migrations import run_backbone
+
+revision = "0019"
+down_revision = "0018"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    run_backbone("access_by_token")

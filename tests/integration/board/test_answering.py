@@ -1,0 +1,101 @@
+"""Who was told of an overdue report answers on the page: notifier is asked in that person's name, and what it says is
+shown; nobody else has the page."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+import httpx
+
+from tests.accessible import faults
+from tests.integration.board.rig import CHAIR, CHIEF, DEADLINE, DEPARTMENT, HEAD, Browser, World, notice, overdue
+
+NOTICE = UUID(int=303)
+PAGE = f"/leo-thang/{NOTICE}"
+SAID = {
+    "held_until": "2026-10-26T08:00:00+07:00", "next_at": "2026-10-26T08:00:00+07:00",
+    "answers": [{"by": HEAD, "via": "", "kind": "acknowledged", "at": "2026-10-22T09:00:00+07:00",
+                 "until": "2026-10-26T08:00:00+07:00", "reason": "Đang <b>tổng hợp</b>"}],
+    "handed_on": [],
+}  # fmt: skip
+
+
+async def told(world: World) -> Browser:
+    """A browser of the head, who was told of an overdue report."""
+    at = DEADLINE + timedelta(hours=1)
+    await world.feed(overdue(DEPARTMENT), notice(3, "escalation", step="overdue/rung-t", officer_id=HEAD, at=at))
+    return await world.signed_in(HEAD)
+
+
+async def test_an_answer_goes_to_notifier_in_the_persons_name_and_its_outcome_is_shown(world: World) -> None:
+    browser = await told(world)
+    assert f'href="{PAGE}"' in (await browser.get("/leo-thang")).text
+    shown = await browser.get(PAGE)
+    assert (shown.status_code, faults(shown.text, "vi")) == (200, [])
+    world.answers.append(httpx.Response(200, json=SAID))
+    form = {"kind": "acknowledged", "until": "2026-10-26", "reason": " Đang  tổng hợp "}
+    done = await browser.send_form(f"{PAGE}/tra-loi", form, page=PAGE)
+    assert world.asked == [
+        (HEAD, f"/v1/escalations/{NOTICE}/answers",
+         {"kind": "acknowledged", "until": "2026-10-26", "reason": "Đang tổng hợp"})
+    ]  # fmt: skip
+    assert done.status_code == 200
+    for part in ("Đã ghi nhận.", "08:00 26/10/2026", "Đang &lt;b&gt;tổng hợp&lt;/b&gt;", "Hạn nộp theo quy định không"):
+        assert part in done.text
+    assert faults(done.text, "vi") == []
+
+
+async def test_a_refusal_says_why_and_keeps_what_was_typed(world: World) -> None:
+    browser = await told(world)
+    problem = {"errors": [{"pointer": "/until", "message": "Ngày hẹn quá xa; hãy chọn ngày sớm hơn.", "fix": ""}]}
+    world.answers.append(httpx.Response(422, json=problem))
+    form = {"kind": "snoozed", "until": "2027-10-26", "reason": "Chờ số liệu"}
+    refused = await browser.send_form(f"{PAGE}/tra-loi", form, page=PAGE)
+    assert (refused.status_code, faults(refused.text, "vi")) == (422, [])
+    for part in ("Ngày hẹn quá xa", 'value="2027-10-26"', 'value="snoozed" checked', ">Chờ số liệu</textarea>"):
+        assert part in refused.text
+    assert "Đã ghi nhận." not in refused.text
+
+
+async def test_a_matter_is_handed_on_to_a_colleague(world: World) -> None:
+    browser = await told(world)
+    assert (
+        '<option value="dept-officer">Nguyễn Thị dept-officer, Chuyên viên</option>' in (await browser.get(PAGE)).text
+    )
+    handed = {"by": HEAD, "via": "", "to": "dept-officer", "at": "2026-10-22T09:00:00+07:00", "reason": "Phụ trách"}
+    world.answers.append(httpx.Response(200, json={**SAID, "answers": [], "handed_on": [handed]}))
+    form = {"to": "dept-officer", "other": "", "reason": "Phụ trách"}
+    done = await browser.send_form(f"{PAGE}/chuyen-giao", form, page=PAGE)
+    assert world.asked == [
+        (HEAD, f"/v1/escalations/{NOTICE}/handing-on", {"to": "dept-officer", "reason": "Phụ trách"})
+    ]
+    assert "Chuyển giao cho dept-officer" in done.text
+
+
+async def test_nobody_else_has_the_page_or_answers_by_it(world: World) -> None:
+    browser = await told(world)
+    for person in (CHAIR, CHIEF):
+        other = await world.signed_in(person)
+        assert (await other.get(PAGE)).status_code == 404
+    assert (await browser.get("/leo-thang/none")).status_code == 404
+    assert (await browser.get(f"/leo-thang/{UUID(int=1)}")).status_code == 404
+    stranger = world.browser()
+    assert (await stranger.get(PAGE)).headers["location"].startswith("/dang-nhap")
+    # what another site sends, or a page of an older session, is not taken: notifier is not asked
+    foreign = await browser.post(
+        f"{PAGE}/tra-loi", data={"kind": "acknowledged"}, headers={"origin": "https://x.example"}
+    )
+    assert foreign.status_code == 403
+    bare = await browser.post(f"{PAGE}/tra-loi", data={"kind": "acknowledged"}, headers=browser.own_headers)
+    assert bare.status_code == 403
+    assert world.asked == []
+
+
+async def test_a_service_that_takes_no_tokens_is_told_as_that(world: World) -> None:
+    browser = await told(world)
+    world.answers.append(httpx.Response(401, json={}))
+    form = {"kind": "acknowledged", "until": "2026-10-26", "reason": ""}
+    failed = await browser.send_form(f"{PAGE}/tra-loi", form, page=PAGE)
+    assert failed.status_code == 503
+    assert "keys trust board" in failed.text

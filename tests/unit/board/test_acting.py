@@ -1,0 +1,97 @@
+"""What the board asks of a service in a person's name, and what it makes of the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+
+from services.board.acting import Actor, Done, Refused
+from shared.access import BY_TOKENS
+from shared.runtime.clock import ManualClock
+from shared.web.errors import Problem
+from shared.web.tokens import SignersKey, SigningKey, person_of
+
+NOW = datetime(2026, 10, 22, 2, 0, tzinfo=UTC)
+KEY = SigningKey.new()
+FIRST, SECOND = "http://10.0.0.1:8804", "http://10.0.0.2:8804"
+PATH = "/v1/escalations/1/answers"
+
+
+async def ask(service: Callable[[httpx.Request], httpx.Response], key: SigningKey | None = KEY) -> Done | Refused:
+    actor = Actor(key, {"notifier": [FIRST, SECOND]}, ManualClock(NOW), transport=httpx.MockTransport(service))
+    return await actor.post("TT-H99", "notifier", PATH, {"kind": "acknowledged"}, language="en")
+
+
+async def test_it_asks_once_in_the_name_of_the_person_in_their_language() -> None:
+    seen: list[httpx.Request] = []
+
+    def service(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, json={"next_at": None}, headers={"Idempotent-Replayed": "true"})
+
+    assert await ask(service) == Done({"next_at": None}, repeated=True)
+    (request,) = seen
+    assert (str(request.url), request.headers["accept-language"]) == (FIRST + PATH, "en")
+    token = request.headers["authorization"].removeprefix("Bearer ")
+    known = SignersKey("board", KEY.public, BY_TOKENS, None, None)
+    assert person_of(token, known, "notifier", NOW) == "TT-H99"
+    assert person_of(token, known, "intake", NOW) is None, "nobody else may use it"
+
+
+async def test_an_instance_that_is_away_gives_way_to_the_next() -> None:
+    def service(request: httpx.Request) -> httpx.Response:
+        if str(request.url).startswith(FIRST):
+            raise httpx.ConnectError("refused")
+        return httpx.Response(200, json={})
+
+    assert await ask(service) == Done({})
+
+
+async def test_what_may_have_been_done_is_not_asked_of_another_instance() -> None:
+    asked: list[str] = []
+
+    def service(request: httpx.Request) -> httpx.Response:
+        asked.append(str(request.url))
+        raise httpx.ReadTimeout("no answer")
+
+    with pytest.raises(Problem) as caught:
+        await ask(service)
+    assert (asked, caught.value.status) == ([FIRST + PATH], 503)
+    assert "not known" in caught.value.detail_en
+
+
+@pytest.mark.parametrize(
+    ("document", "reasons"),
+    [
+        ({"errors": [{"message": "A", "fix": ""}, {"message": "B.", "fix": "Do C."}]}, ["A", "B. Do C."]),
+        ({"detail": "It was answered.", "title": "Refused"}, ["It was answered."]),
+        ({"title": "Refused"}, ["Refused"]),
+        ({"errors": "none", "detail": 7}, ["7"]),
+        ([], []),
+    ],
+)  # fmt: skip
+async def test_a_refusal_says_every_reason(document: object, reasons: list[str]) -> None:
+    assert await ask(lambda request: httpx.Response(422, json=document)) == Refused(422, reasons)
+
+
+@pytest.mark.parametrize(("status", "type_"), [(401, "board-not-trusted"), (429, "unavailable"), (500, "unavailable")])
+async def test_trouble_is_no_refusal_of_what_was_asked(status: int, type_: str) -> None:
+    with pytest.raises(Problem) as caught:
+        await ask(lambda request: httpx.Response(status, text="–"))
+    assert caught.value.status == 503
+    assert caught.value.slug == type_
+
+
+async def test_without_a_key_or_an_address_it_asks_nobody() -> None:
+    def service(request: httpx.Request) -> httpx.Response:
+        raise AssertionError("nobody is asked")
+
+    with pytest.raises(Problem):
+        await ask(service, key=None)
+    actor = Actor(KEY, {"intake": [FIRST]}, ManualClock(NOW), transport=httpx.MockTransport(service))
+    assert (actor.can("intake"), actor.can("notifier")) == (True, False)
+    with pytest.raises(Problem):
+        await actor.post("TT-H99", "notifier", PATH, {}, language="vi")
