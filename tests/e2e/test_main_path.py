@@ -131,13 +131,13 @@ def test_the_stores_agree_at_the_end(province: Province) -> None:
 
 
 def test_walks_made_from_the_documents_are_answered_as_documented(province: Province) -> None:
-    """A few walks through each service that has an API; `make fuzz` makes thousands, and single calls beside them."""
+    """A few walks through each service that has an API; `make fuzz` makes many more, and single calls beside them.
+
+    That a walk takes what it was answered: tests/unit/fuzz.
+    """
     known = known_values(province)
-    linked = 0
     for service in ("intake", "validator", "scoring", "notifier"):
         token = province.keys[DEPARTMENT] if service == "intake" else province.stack.operator_key()
         walked = walk(province.stack.url(service), token, known, CHECKS, seed=1, walks=5)
         assert walked.faults == []
         assert walked.requests >= 5, service
-        linked += walked.linked
-    assert linked > 0, "control: some calls took what others were answered"
