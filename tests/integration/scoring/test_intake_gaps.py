@@ -11,6 +11,7 @@ from services.scoring.obligations.deadline_sweep import DeadlineSweep, Settled
 from services.scoring.reliefs import decisions
 from services.scoring.reliefs.intake_gaps import IntakeGaps
 from shared.contract.events import IntakeAvailable, IntakeUnavailable
+from shared.postgres.database import Transaction
 from tests.integration.scoring.rig import KEY, Rig, agency, local, regime
 from tests.unit.scoring.samples import DEADLINE, verdict
 
@@ -60,6 +61,28 @@ async def test_while_intake_is_silent_across_a_deadline_nobody_is_marked(owing: 
         await owing.follow(available(DEADLINE + timedelta(hours=3)))
         await owing.mark()
         assert len(await owing.published("overdue")) == 7, "it was there all the time: its heartbeat only came late"
+
+
+async def test_a_gap_that_is_told_while_the_sweep_looks_for_gaps_marks_nobody(owing: Rig) -> None:
+    """What vouches for an hour is read before the gaps: read after them, the gap between the two would not be seen."""
+    until = DEADLINE + timedelta(hours=2)
+
+    class ToldBetween(IntakeGaps):
+        told = False
+
+        async def propose(self, tx: Transaction) -> bool:
+            found = await super().propose(tx)
+            if not self.told:
+                self.told = True
+                await owing.follow(unavailable(DEADLINE - timedelta(minutes=30), until), available(until))
+            return found
+
+    intake = ToldBetween(owing.clock, SHORTEST, GRACE)
+    owing.sweep = DeadlineSweep(owing.rules, owing.clock, Settled(owing.clock, 0), rows_a_tick=3, intake=intake)
+    await owing.at(until)
+    await owing.mark()
+    assert intake.told
+    assert (len(await reliefs(owing)), await owing.published("overdue")) == (1, [])
 
 
 async def test_a_gap_across_a_deadline_is_proposed_with_what_was_lost_given_back(owing: Rig) -> None:
