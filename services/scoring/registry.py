@@ -66,6 +66,10 @@ _READ_AGENCIES = text("""
     SELECT code, kind, opened_on, closed_on, regrouped_at FROM agencies
      WHERE :all OR code = ANY(CAST(:codes AS text[])) ORDER BY code
 """)
+# another record of any agency, or another moment at which its groups changed, makes another sum
+_MARKS = text("""
+    SELECT count(*), COALESCE(sum(hashtextextended(concat_ws(' ', code, regrouped_at), version)), 0) FROM agencies
+""")
 _READ_TREE = text("SELECT code, parent, CAST(parents AS text) FROM agencies")
 # The named ones and everybody who ever stands above them.
 _READ_ABOVE = text("""
@@ -245,6 +249,22 @@ async def read_agencies(tx: ReadTransaction, codes: Sequence[str] | None = None)
 async def read_everybody(tx: ReadTransaction) -> Agencies:
     """All agencies, and who stands above each."""
     return Agencies(await read_agencies(tx), await read_tree(tx))
+
+
+class Everybody:
+    """Gives all agencies as the transaction has them; reads them anew only when a record is another than last time.
+
+    The generator goes through a nation a hundred agencies at a time: reading all for each would grow with the square.
+    """
+
+    def __init__(self) -> None:
+        self._kept: tuple[object, Agencies] | None = None
+
+    async def read(self, tx: ReadTransaction) -> Agencies:
+        count, marks = (await tx.execute(_MARKS)).one()
+        if self._kept is None or self._kept[0] != (count, marks):
+            self._kept = (count, marks), await read_everybody(tx)
+        return self._kept[1]
 
 
 async def read_tree(tx: ReadTransaction, codes: Sequence[str] | None = None) -> Tree:

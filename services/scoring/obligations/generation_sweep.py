@@ -103,6 +103,7 @@ class Generator:
         self._plans_a_tick = plans_a_tick
         self._agencies_a_tick = agencies_a_tick
         self._opened_a_tick = opened_a_tick
+        self._everybody = registry.Everybody()
 
     async def tick(self, tx: Transaction) -> int:
         """One step; returns the obligations opened, changed or withdrawn plus the agencies and plans gone through."""
@@ -118,11 +119,11 @@ class Generator:
         openings = await self._openings(tx, plans)
         agencies = await generator.unplanned_agencies(tx, self._agencies_a_tick)
         if agencies:
-            about = _Registry(regimes, requests, await registry.read_everybody(tx))
+            about = _Registry(regimes, requests, await self._everybody.read(tx))
             return len(agencies) + await self._replan_agencies(tx, agencies, openings, about, span)
         missing = await generator.not_yet_planned(tx, openings, self._plans_a_tick)
         if missing:
-            about = _Registry(regimes, requests, await registry.read_everybody(tx))
+            about = _Registry(regimes, requests, await self._everybody.read(tx))
             return len(missing) + await self._open_plans(tx, missing, about, span)
         await generator.complete(tx, now)
         return 0

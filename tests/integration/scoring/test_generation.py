@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from services.scoring.obligations import generator as openings
 from services.scoring.obligations.deadlines import Agencies
+from services.scoring.registry import Everybody
 from shared.contract.events.registry import Cutoff, Deadline
 from shared.contract.hierarchy import Tree
 from tests.integration.scoring.rig import KEY, Rig, agency, key_of, local, regime, request
@@ -53,6 +54,31 @@ async def test_a_few_agencies_are_looked_up_by_key_not_among_all_that_owe_the_re
         explained = text(f"EXPLAIN {getattr(openings, statement)}")
         plan = "\n".join((await tx.execute(explained, given | {"after": "", "limit": 10})).scalars())
     assert ("(obligation = ((" in plan) is by_key, plan
+
+
+async def test_all_agencies_are_read_again_only_when_one_of_them_is_another(rig: Rig) -> None:
+    """A nation is gone through a hundred agencies at a time: reading all for each would grow with the square."""
+    everybody = Everybody()
+
+    async def read() -> Agencies:
+        async with rig.database.read_transaction() as snapshot:
+            return await everybody.read(snapshot)
+
+    async def regroup() -> None:
+        async with rig.database.transaction() as tx:
+            await tx.execute(text("UPDATE agencies SET regrouped_at = now() WHERE code = 'H99.33'"))
+
+    await rig.registry(agency("H99.31"), agency("H99.32"))
+    first = await read()
+    assert (list(first.by_code), await read() is first) == (["H99.31", "H99.32"], True)
+    for change in (
+        rig.registry(agency("H99.32", parent="H99.31", version=2)),
+        rig.registry(agency("H99.33")),
+        regroup(),
+    ):
+        before = await read()
+        await change
+        assert await read() is not before
 
 
 async def opened_by_ticks(rig: Rig, a_tick: int) -> list[int]:
