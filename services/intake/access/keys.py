@@ -306,12 +306,19 @@ def _unknown(principal: Principal, known: frozenset[str]) -> KeyRefused | None:
                 f"Không có người {principal.id} trong danh mục; hãy nạp danh mục trước.",
                 f"There is no person {principal.id} in the registry; load it first.",
             )
-        case "operator" | "issuer":
+        case "operator":
             if is_code(principal.id):
                 return None
             return KeyRefused(
-                "Tên người vận hành hoặc dịch vụ: 1–64 chữ không dấu, số, dấu chấm, gạch ngang, gạch dưới.",
-                "The name of an operator or a service is 1–64 of ASCII letters, digits, dot, hyphen, underscore.",
+                "Tên người vận hành: 1–64 chữ không dấu, số, dấu chấm, gạch ngang, gạch dưới.",
+                "An operator's name is 1–64 of ASCII letters, digits, dot, hyphen, underscore.",
+            )
+        case "issuer":
+            if is_code(principal.id):
+                return None
+            return KeyRefused(
+                "Tên dịch vụ: 1–64 chữ không dấu, số, dấu chấm, gạch ngang, gạch dưới.",
+                "A service's name is 1–64 of ASCII letters, digits, dot, hyphen, underscore.",
             )
 
 

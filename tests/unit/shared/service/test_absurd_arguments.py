@@ -101,7 +101,8 @@ def usual(action: argparse.Action) -> list[str]:
     elif action.type is Path:
         value = "{file}"
     elif action.type is not None:
-        value = next(text for text in ("2026-01-01T00:00:00+07:00", "2026", str(AN_ID)) if readable(action, text))
+        texts = ("2026-01-01T00:00:00+07:00", "2026", str(AN_ID), "00" * 32)
+        value = next(text for text in texts if readable(action, text))
     return [*action.option_strings[:1], *([] if action.nargs == 0 else [value])]
 
 

@@ -50,7 +50,13 @@ CONSUMER = {
 OWN: dict[str, dict[str, list[list[str]]]] = {
     "intake": {
         "registry": [["republish"], ["plan", "{sample}"], ["apply", "{sample}", "--why", "x"]],
-        "keys": [["list"], ["create", "--all"], ["create", "--agency", "H99"], ["revoke", "abc", "--why", "x"]],
+        "keys": [
+            ["list"],
+            ["create", "--all"],
+            ["create", "--agency", "H99"],
+            ["revoke", "abc", "--why", "x"],
+            ["trust", "board", "00" * 32],
+        ],
         "receipt-keys": [["list"], ["withdraw", "abc", "--reason", "x"]],
         "webhook-keys": [["list"]],
         "personal-data": [["export", "CB-1"], ["forget", "CB-1", "--why", "x"]],
@@ -97,6 +103,7 @@ OWN: dict[str, dict[str, list[list[str]]]] = {
     "board": {
         "accounts": [["list"], ["invite", "TT-H99"], ["close", "TT-H99", "--why", "x"]],
         "rebuild": [["--yes"]],
+        "signing-key": [["new", "{folder}/board_key.pem"]],
     },
     "validator": {
         "not-judged": [["list"], ["judge", "--all"]],
@@ -105,7 +112,7 @@ OWN: dict[str, dict[str, list[list[str]]]] = {
     },
 }
 #: no database is asked, so none is missed
-WITHOUT_DATABASE = {"calendar-draft", "findings", "mail", "policy-check", "rules"}
+WITHOUT_DATABASE = {"calendar-draft", "findings", "mail", "policy-check", "rules", "signing-key"}
 #: ask no database either; `check` limits the process it runs in: not run here
 APART = {name: {"receipt"} if name == "intake" else {"check"} for name in SERVICES}
 
