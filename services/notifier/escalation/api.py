@@ -184,7 +184,7 @@ def router(database: Database, callers: Callers, business: Clock, handing: Handi
         async with database.read_transaction() as snapshot:
             found = await _asked(snapshot, notice, caller, now)
         if not is_new and (reason != repeated or not is_the_same(found)):
-            raise _refusal(reason)
+            raise _refusal(reason, found.last_day)
         return found, is_new
 
     @routes.post(
@@ -273,10 +273,13 @@ def _is_handed_on(found: Asked, body: Handing, reason: str) -> bool:
     return any((one.notice, one.told.person, one.reason) == (str(found.notice), body.to, reason) for one in handed)
 
 
-def _refusal(reason: str) -> Problem:
+def _refusal(reason: str, last_day: date | None) -> Problem:
     vi, en = REFUSALS[reason]
     if reason in _FAULTY:
-        return unprocessable([FieldError(_FAULTY[reason], vi, en)])
+        fix = ("", "")
+        if reason == "too_far" and last_day is not None:
+            fix = f"Ngày muộn nhất: {last_day:%d/%m/%Y}.", f"The last day that may be promised: {last_day:%d/%m/%Y}."
+        return unprocessable([FieldError(_FAULTY[reason], vi, en, *fix)])
     return Problem.of(REFUSED, vi, en, extensions={"reason": reason})
 
 

@@ -226,6 +226,7 @@ async def test_an_agencys_system_answers_for_its_people_and_takes_it_back(
     for wrong, pointer in (({}, "/until"), ({"until": "2026-11-26"}, "/until"), ({"until": "2026-10-22"}, "/reason")):
         refused = await client.post(path, json={"kind": "snoozed", **wrong}, headers=key)
         assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, pointer)
+        assert ("26/10/2026" in refused.json()["errors"][0]["fix"]) is ("11-26" in str(wrong)), "the last day is told"
     given = {"kind": "snoozed", "until": "2026-10-26", "reason": "Chờ số liệu"}
     hidden = await client.post(path, json=given | {"reason": "a\u202eb"}, headers=key)
     assert [one["pointer"] for one in hidden.json()["errors"]] == ["/reason"]
