@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from deploy.local.errors import DiskFull, StackInUse
 from deploy.local.options import typed
 from shared.contract.webhook_secrets import SECRET_BYTES, line_of
+from shared.runtime.private_keys import pem_of
 
 MEBIBYTE = 1024 * 1024
 #: folders of a stack that only its owner may enter
@@ -114,11 +114,7 @@ class Directory:
 
     def key_file(self, name: str) -> Path:
         """A file with an Ed25519 private key (PEM, mode 600), the same at every start."""
-
-        def pem() -> bytes:
-            return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-        return self._made_once(name, pem)
+        return self._made_once(name, lambda: pem_of(Ed25519PrivateKey.generate()))
 
     def webhook_key_file(self) -> Path:
         """The file with the master key of webhooks (mode 600), the same at every start."""

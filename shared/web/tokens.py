@@ -14,32 +14,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-)
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
-from joserfc.util import urlsafe_b64decode
+from joserfc.util import urlsafe_b64decode, urlsafe_b64encode
 
 from shared.access import Scope
 from shared.contract.ids import new_id
+from shared.runtime.private_keys import pem_of, private_key_of, public_bytes_of
 
 #: how long a token opens; the services' clocks may differ by so much
 LIVES, LEEWAY = timedelta(seconds=60), timedelta(seconds=10)
 #: ours have some 400
 MAX_CHARACTERS = 2000
 _ALGORITHM, _TYPE = "Ed25519", "at+jwt"
-
-
-class BadSigningKey(ValueError):
-    """The file holds no Ed25519 private key."""
 
 
 def key_id_of(public_key: bytes) -> str:
@@ -52,7 +41,7 @@ class SigningKey:
 
     def __init__(self, private: Ed25519PrivateKey) -> None:
         self._private = private
-        self.public: bytes = private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        self.public = public_bytes_of(private)
         self.key_id = key_id_of(self.public)
         self._key = OKPKey.import_key(self.pem())
 
@@ -62,18 +51,12 @@ class SigningKey:
 
     @classmethod
     def from_pem(cls, pem: bytes) -> SigningKey:
-        """Read it. Raises BadSigningKey."""
-        try:
-            private = load_pem_private_key(pem, password=None)
-        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-            raise BadSigningKey(str(error)) from error
-        if not isinstance(private, Ed25519PrivateKey):
-            raise BadSigningKey("not an Ed25519 key")
-        return cls(private)
+        """The key of a file's content. Raises NoPrivateKey."""
+        return cls(private_key_of(pem))
 
     def pem(self) -> bytes:
         """The private key in PKCS #8."""
-        return self._private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        return pem_of(self._private)
 
     def token(self, issuer: str, person_id: str, audience: str, now: datetime) -> str:
         """A token by which `issuer` acts for the person at the service `audience`. `now`: system time."""
@@ -137,6 +120,4 @@ def _is_short(claims: Mapping[str, Any]) -> bool:
 
 
 def _public(raw: bytes) -> OKPKey:
-    return OKPKey.import_key(
-        Ed25519PublicKey.from_public_bytes(raw).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    )
+    return OKPKey.import_key({"kty": "OKP", "crv": "Ed25519", "x": urlsafe_b64encode(raw).decode()})

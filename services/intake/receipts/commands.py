@@ -6,7 +6,6 @@ Exit codes: 0 done, or the receipt holds; 1 refused, or it does not hold; 2 wron
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
@@ -24,6 +23,7 @@ from shared.reports.report_parser import Report, read_report
 from shared.runtime.arguments import CommandParser
 from shared.runtime.clock import LOCAL_ZONE, SystemClock
 from shared.runtime.operator import reason, who
+from shared.runtime.private_keys import write_new
 
 #: enough for a receipt, or a set of some hundred keys
 MAX_FILE_BYTES = 1_000_000
@@ -75,9 +75,7 @@ def receipt_keys(arguments: Sequence[str]) -> int:
 def _new(path: Path) -> int:
     key = SigningKey.generate()
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(descriptor, "wb") as file:
-            file.write(key.pem())
+        write_new(path, key.pem())
     except (OSError, ValueError) as error:
         err(f"Không ghi được / cannot write {str(path)[:200]}: {error}")
         return 1

@@ -15,19 +15,13 @@ from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-)
 from msgspec import Struct
 
 from shared.reports.canonical import canonical
 from shared.runtime.clock import LOCAL_ZONE
+from shared.runtime.private_keys import NoPrivateKey, pem_of, private_key_of, public_bytes_of
 
 #: states what is signed, so that no other signature by the same key can pass for a receipt
 TYPE = "vn.thongsuot.receipt.v1"
@@ -64,7 +58,7 @@ class SigningKey:
 
     def __init__(self, private: Ed25519PrivateKey) -> None:
         self._private = private
-        raw = private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        raw = public_bytes_of(private)
         self.public = PublicKey(thumbprint(raw), raw)
 
     @classmethod
@@ -75,16 +69,13 @@ class SigningKey:
     def from_pem(cls, pem: bytes) -> SigningKey:
         """Raises BadKey."""
         try:
-            private = load_pem_private_key(pem, password=None)
-        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+            return cls(private_key_of(pem))
+        except NoPrivateKey as error:
             raise BadKey(_NO_KEY) from error
-        if not isinstance(private, Ed25519PrivateKey):
-            raise BadKey(_NO_KEY)
-        return cls(private)
 
     def pem(self) -> bytes:
         """PKCS #8, not encrypted."""
-        return self._private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        return pem_of(self._private)
 
     def sign(self, received: Received) -> dict[str, Any]:
         """Return the signed receipt as its JSON members."""

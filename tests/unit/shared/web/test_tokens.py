@@ -12,7 +12,8 @@ from joserfc import jws, jwt
 from joserfc.jwk import OctKey, OKPKey
 
 from shared.access import BY_TOKENS
-from shared.web.tokens import LEEWAY, LIVES, BadSigningKey, SignersKey, SigningKey, key_id_of, person_of, signed_by
+from shared.runtime.private_keys import NoPrivateKey
+from shared.web.tokens import LEEWAY, LIVES, SignersKey, SigningKey, key_id_of, person_of, signed_by
 
 NOW = datetime(2026, 10, 22, 2, 0, tzinfo=UTC)
 KEY, OTHER = SigningKey.new(), SigningKey.new()
@@ -114,5 +115,5 @@ def test_what_is_no_token_names_no_key(text: str) -> None:
 def test_a_key_file_holds_an_ed25519_key() -> None:
     assert SigningKey.from_pem(KEY.pem()).key_id == KEY.key_id
     for pem in (b"", b"not a key", KEY.pem().replace(b"PRIVATE", b"PUBLIC")):
-        with pytest.raises(BadSigningKey):
+        with pytest.raises(NoPrivateKey):
             SigningKey.from_pem(pem)
