@@ -7,10 +7,10 @@ try again where no answer came.
 
 from __future__ import annotations
 
+import asyncio
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -23,10 +23,8 @@ from shared.web.tokens import SigningKey
 log = get_logger()
 
 ISSUER = "board"
-#: for one instance's answer: a page waits for no longer, whatever a service does
-DEADLINE_SECONDS = 10.0
-#: a key file holds one key
-MAX_KEY_FILE_BYTES = 10_000
+#: for the answer, whatever the services do; and for one instance to take the connection
+DEADLINE_SECONDS, CONNECT_SECONDS = 10.0, 2.0
 #: what is shown of a refusal
 MAX_REASONS = 20
 
@@ -59,11 +57,14 @@ class Refused:
 
 
 class Actor:
-    """Acts at the services at these addresses, by service. Without a key it cannot, and pages offer nothing."""
+    """Acts at the services at these addresses, by service. Without a key it cannot, and pages offer nothing.
+
+    key: gives the key as it is now.
+    """
 
     def __init__(
         self,
-        key: SigningKey | None,
+        key: Callable[[], SigningKey | None],
         addresses: Mapping[str, Sequence[str]],
         system: Clock,
         *,
@@ -79,30 +80,40 @@ class Actor:
 
     def can(self, service: str) -> bool:
         """Whether pages may offer what this service does."""
-        return self._key is not None and bool(self._addresses.get(service))
+        return self._key() is not None and bool(self._addresses.get(service))
 
     async def post(
         self, person_id: str, service: str, path: str, body: Mapping[str, Any], *, language: str
     ) -> Done | Refused:
         """Ask the service for it in the person's name. Raises Problem where it cannot be told, or not now."""
-        if self._key is None or not self._addresses.get(service):
+        key = self._key()
+        if key is None or not self._addresses.get(service):
             raise Problem.of(NOT_TRUSTED)
         headers = {
-            "Authorization": f"Bearer {self._key.token(ISSUER, person_id, service, self._clock.now())}",
+            "Authorization": f"Bearer {key.token(ISSUER, person_id, service, self._clock.now())}",
             "Accept-Language": language,
         }
+        try:
+            async with asyncio.timeout(self._deadline_seconds):
+                answer = await self._ask(self._addresses[service], path, body, headers)
+        except (httpx.HTTPError, TimeoutError) as error:
+            log.warning("No answer came.", action="acting.no_answer", service=service, error=repr(error))
+            raise _nothing_known() from None
+        return _understood(answer, service)
+
+    async def _ask(
+        self, instances: Sequence[str], path: str, body: Mapping[str, Any], headers: Mapping[str, str]
+    ) -> httpx.Response:
+        """The answer of the first instance that takes the connection; the others were sent nothing."""
+        timeout = httpx.Timeout(self._deadline_seconds, connect=CONNECT_SECONDS)
         async with httpx.AsyncClient(
-            verify=self._tls, trust_env=False, timeout=self._deadline_seconds, transport=self._transport
+            verify=self._tls, trust_env=False, timeout=timeout, transport=self._transport
         ) as client:
-            for url in self._addresses[service]:
+            for url in instances:
                 try:
-                    answer = await client.post(url + path, json=body, headers=headers)
-                except httpx.ConnectError:
-                    continue  # nothing was sent: another instance may answer
-                except httpx.HTTPError as error:
-                    log.warning("No answer came.", action="acting.no_answer", service=service, error=repr(error))
-                    raise _nothing_known() from None
-                return _understood(answer, service)
+                    return await client.post(url + path, json=body, headers=headers)
+                except (httpx.ConnectError, httpx.ConnectTimeout):
+                    continue
         raise unavailable(
             5,
             "Dịch vụ này tạm thời không hoạt động; chưa có gì được ghi nhận. Xin thử lại sau ít phút.",
@@ -145,9 +156,3 @@ def _nothing_known() -> Problem:
         "Chưa nhận được trả lời nên chưa biết đã ghi nhận hay chưa. Xin gửi lại: gửi hai lần cũng chỉ tính một.",
         "No answer came, so it is not known whether it was recorded. Send it again: twice counts once.",
     )
-
-
-def read_key(path: Path) -> SigningKey:
-    """The key of a PEM file. Raises BadSigningKey, OSError."""
-    with path.open("rb") as file:
-        return SigningKey.from_pem(file.read(MAX_KEY_FILE_BYTES))

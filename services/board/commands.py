@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
 from services.board.accounts import signing_in, store
-from services.board.acting import ISSUER, read_key
+from services.board.acting import ISSUER
 from services.board.readmodel import queries
 from services.board.readmodel import store as readmodel
 from services.board.settings import BoardSettings
@@ -18,6 +17,7 @@ from shared.postgres.database import Database
 from shared.runtime.arguments import CommandParser
 from shared.runtime.clock import SystemClock
 from shared.runtime.operator import entry, reason, when, who
+from shared.runtime.private_keys import write_new
 from shared.service.command import database_url
 from shared.web.tokens import SigningKey
 
@@ -99,23 +99,17 @@ def signing_key(arguments: Sequence[str]) -> int:
         _print("Chưa đặt BOARD_SIGNING_KEY_FILE / BOARD_SIGNING_KEY_FILE is not set")
         return 1
     try:
-        key = _written(path) if given.action == "new" else read_key(path)
+        key = SigningKey.new() if given.action == "new" else SigningKey.from_pem(path.read_bytes())
+        if given.action == "new":
+            write_new(path, key.pem())
     except (OSError, ValueError) as error:
         _print(f"Không dùng được tệp khóa / the key file cannot be used: {str(path)[:200]}: {error}")
         return 1
     _print(key.public.hex())
     if given.action == "new":
-        _print("Đặt BOARD_SIGNING_KEY_FILE là tệp này, chạy lại bảng, rồi / set it, start the board again, then:")
+        _print("Đặt BOARD_SIGNING_KEY_FILE là tệp này, rồi / set BOARD_SIGNING_KEY_FILE to it, then:")
         _print(f"python -m services.intake keys trust {ISSUER} {key.public.hex()}")
     return 0
-
-
-def _written(path: Path) -> SigningKey:
-    key = SigningKey.new()
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with open(descriptor, "wb") as file:
-        file.write(key.pem())
-    return key
 
 
 def rebuild(arguments: Sequence[str]) -> int:

@@ -8,7 +8,7 @@ from services.board.accounts import store
 from services.board.accounts.domain import FORGOTTEN_AFTER
 from services.board.accounts.passwords import Passwords
 from services.board.accounts.signing_in import Accounts, Terms
-from services.board.acting import Actor, read_key
+from services.board.acting import Actor
 from services.board.consumer import inbounds
 from services.board.pages.routes import mount
 from services.board.pages.web import Site
@@ -21,12 +21,17 @@ from shared.postgres.database import Database, Transaction
 from shared.projection.keyring import CopiedKeyring
 from shared.runtime.clock import Clock, SystemClock, business_clock
 from shared.runtime.settings import CommonSettings, KafkaSettings
+from shared.runtime.watched_file import WatchedFile
 from shared.service.service import Service
 from shared.service.ticker import Ticker
+from shared.telemetry.logging import get_logger
 from shared.web.app import create_app
 from shared.web.authentication import Operators
 from shared.web.exports import COPIED_KEY_USES, backbone_exports, mount_exports
 from shared.web.key_uses import FLUSH_SECONDS
+from shared.web.tokens import SigningKey
+
+log = get_logger()
 
 #: between two looks for what is past its term, and how long sessions and links are kept after their end
 PRUNE_SECONDS = 3600.0
@@ -89,8 +94,12 @@ def build(
         lifespan=service.lifespan,
     )
     mount_exports(service.app, database, [*backbone_exports(), COPIED_KEY_USES], operators=Operators(keyring, business))
-    key = read_key(settings.signing_key_file) if settings.signing_key_file is not None else None
-    actor = Actor(key, settings.watched, system)
+    key = WatchedFile(settings.signing_key_file, SigningKey.from_pem, _no_signing_key)
+    actor = Actor(key.value, settings.watched, system)
     site = Site(pages, accounts, business, settings.public_url, devices_kept, actor)
     mount(service.app, site, Watch(settings.watched, system))
     return service
+
+
+def _no_signing_key(why: str) -> None:
+    log.warning("The key that signs for people cannot be read.", action="acting.no_key", error=why)

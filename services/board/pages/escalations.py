@@ -1,12 +1,13 @@
 """The pages of escalations: who was told of what, and the answers of those who were told.
 
-An answer goes to notifier in the person's name; the page after it shows what notifier says of the escalation then.
+An answer goes to notifier in the person's name, as it was typed: what an answer may be, notifier says. The page after
+it shows what notifier says of the escalation then.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -21,12 +22,6 @@ from services.board.readmodel import queries
 from services.board.readmodel.queries import PAGE_ROWS
 from services.board.viewing import roles_on
 from shared.web.errors import not_found
-
-#: what an answer may be
-KINDS = ("acknowledged", "snoozed", "taken_back")
-MAX_REASON_CHARACTERS = 500
-#: notifier shows no more answers of one climb
-MOST_SHOWN = 50
 
 
 class Escalations:
@@ -59,17 +54,13 @@ class Escalations:
     async def answer(self, visit: Visit) -> Response:
         """Note it with a promised day, put it off with a reason, or take that back."""
         given, notice = await self._site.form(visit), _notice(visit)
-        kind = given.get("kind", "")
-        body = {"kind": kind if kind in KINDS else "acknowledged", "reason": _text(given.get("reason", ""))}
-        if body["kind"] != "taken_back" and (until := _day(given.get("until", ""))) is not None:
-            body["until"] = until.isoformat()
+        body = {name: given[name] for name in ("kind", "until", "reason") if given.get(name)}
         return await self._do(visit, notice, "answers", body, given)
 
     async def hand_on(self, visit: Visit) -> Response:
         """Hand it on to somebody else, with the reason."""
         given, notice = await self._site.form(visit), _notice(visit)
-        to = given.get("other", "").strip() or given.get("to", "").strip()
-        body = {"to": to[:64], "reason": _text(given.get("reason", ""))}
+        body = {"to": given.get("other", "").strip() or given.get("to", ""), "reason": given.get("reason", "")}
         return await self._do(visit, notice, "handing-on", body, given)
 
     async def _do(
@@ -115,18 +106,6 @@ def _notice(visit: Visit) -> UUID:
         raise not_found("thông báo chuyển cấp này", "such escalation notice") from None
 
 
-def _text(reason: str) -> str:
-    return " ".join(reason.split())[:MAX_REASON_CHARACTERS]
-
-
-def _day(text: str) -> date | None:
-    """A day; notifier says what is wrong where there is none."""
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        return None
-
-
 def _outcome(document: Mapping[str, Any]) -> dict[str, Any]:
     """What notifier says of the escalation after an answer; what it says otherwise than agreed is left out."""
     return {
@@ -145,7 +124,7 @@ def _outcome(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _items(found: Any) -> Sequence[Mapping[str, Any]]:
-    return [one for one in found if isinstance(one, Mapping)][-MOST_SHOWN:] if isinstance(found, list) else []
+    return [one for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
 
 
 def _moment(text: Any) -> datetime | None:

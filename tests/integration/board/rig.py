@@ -226,7 +226,10 @@ class World:
         self.accounts = Accounts(self.database, self.system, terms, Passwords(CHEAP))
         self.app = create_app("board", title="board", description="", readiness=_ready)
         actor = Actor(
-            SIGNING_KEY, {"notifier": [NOTIFIER_URL]}, self.system, transport=httpx.MockTransport(self._notifier)
+            lambda: SIGNING_KEY,
+            {"notifier": [NOTIFIER_URL]},
+            self.system,
+            transport=httpx.MockTransport(self._notifier),
         )
         site = Site(self.database, self.accounts, self.business, ORIGIN, timedelta(days=180), actor)
         watch = Watch({"intake": [INTAKE_URL]}, self.system, transport=httpx.MockTransport(self._service))

@@ -38,7 +38,7 @@ async def test_an_answer_goes_to_notifier_in_the_persons_name_and_its_outcome_is
     done = await browser.send_form(f"{PAGE}/tra-loi", form, page=PAGE)
     assert world.asked == [
         (HEAD, f"/v1/escalations/{NOTICE}/answers",
-         {"kind": "acknowledged", "until": "2026-10-26", "reason": "Đang tổng hợp"})
+         {"kind": "acknowledged", "until": "2026-10-26", "reason": " Đang  tổng hợp "})
     ]  # fmt: skip
     assert done.status_code == 200
     for part in ("Đã ghi nhận.", "08:00 26/10/2026", "Đang &lt;b&gt;tổng hợp&lt;/b&gt;", "Hạn nộp theo quy định không"):
@@ -56,6 +56,14 @@ async def test_a_refusal_says_why_and_keeps_what_was_typed(world: World) -> None
     for part in ("Ngày hẹn quá xa", 'value="2027-10-26"', 'value="snoozed" checked', ">Chờ số liệu</textarea>"):
         assert part in refused.text
     assert "Đã ghi nhận." not in refused.text
+
+
+async def test_an_answer_of_no_kind_is_given_as_it_came_and_never_as_another(world: World) -> None:
+    browser = await told(world)
+    world.answers.append(httpx.Response(422, json={"errors": [{"message": "Phải là một trong ba.", "fix": ""}]}))
+    refused = await browser.send_form(f"{PAGE}/tra-loi", {"kind": "noted", "until": "mai", "reason": ""}, page=PAGE)
+    assert [body for _, _, body in world.asked] == [{"kind": "noted", "until": "mai"}]
+    assert (refused.status_code, "Phải là một trong ba." in refused.text) == (422, True)
 
 
 async def test_a_matter_is_handed_on_to_a_colleague(world: World) -> None:

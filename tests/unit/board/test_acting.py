@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -21,7 +22,7 @@ PATH = "/v1/escalations/1/answers"
 
 
 async def ask(service: Callable[[httpx.Request], httpx.Response], key: SigningKey | None = KEY) -> Done | Refused:
-    actor = Actor(key, {"notifier": [FIRST, SECOND]}, ManualClock(NOW), transport=httpx.MockTransport(service))
+    actor = Actor(lambda: key, {"notifier": [FIRST, SECOND]}, ManualClock(NOW), transport=httpx.MockTransport(service))
     return await actor.post("TT-H99", "notifier", PATH, {"kind": "acknowledged"}, language="en")
 
 
@@ -63,6 +64,23 @@ async def test_what_may_have_been_done_is_not_asked_of_another_instance() -> Non
     assert "not known" in caught.value.detail_en
 
 
+async def test_a_service_that_never_ends_its_answer_is_waited_for_no_longer_than_the_deadline() -> None:
+    async def service(request: httpx.Request) -> httpx.Response:
+        await asyncio.Event().wait()
+        raise AssertionError("it never comes")
+
+    actor = Actor(
+        lambda: KEY,
+        {"notifier": [FIRST, SECOND]},
+        ManualClock(NOW),
+        deadline_seconds=0.05,
+        transport=httpx.MockTransport(service),
+    )
+    with pytest.raises(Problem) as caught:
+        await actor.post("TT-H99", "notifier", PATH, {}, language="en")
+    assert "not known" in caught.value.detail_en
+
+
 @pytest.mark.parametrize(
     ("document", "reasons"),
     [
@@ -91,7 +109,7 @@ async def test_without_a_key_or_an_address_it_asks_nobody() -> None:
 
     with pytest.raises(Problem):
         await ask(service, key=None)
-    actor = Actor(KEY, {"intake": [FIRST]}, ManualClock(NOW), transport=httpx.MockTransport(service))
+    actor = Actor(lambda: KEY, {"intake": [FIRST]}, ManualClock(NOW), transport=httpx.MockTransport(service))
     assert (actor.can("intake"), actor.can("notifier")) == (True, False)
     with pytest.raises(Problem):
         await actor.post("TT-H99", "notifier", PATH, {}, language="vi")
