@@ -114,13 +114,11 @@ class DeadlineSweep:
         # Read first: intake tells of a gap before anything later, so the gaps before this hour are seen below. Read
         # after them, it may vouch for an hour whose gap came between the two.
         vouched = None if self._intake is None else await self._intake.vouched_until(tx)
-        scoped = await reliefs.lock_unapplied(tx)
-        if scoped is not None:
-            return await self._apply(tx, scoped)
         if await self._propose_reliefs(tx, settled):
             return 1
+        # after it: another instance may have had the gap, and have proposed meanwhile
         scoped = await reliefs.lock_unapplied(tx)
-        if scoped is not None:  # proposed meanwhile by another instance, which had the gap
+        if scoped is not None:
             return await self._apply(tx, scoped)
         settled = settled if vouched is None else min(settled, vouched)
         again = await setbacks.due(tx, "relief", self._rows_a_tick)
