@@ -236,7 +236,7 @@ async def _trust(tx: Transaction, asked: argparse.Namespace) -> int:
     _in_future(asked.expires, now)
     key = await keys.trust(tx, asked.issuer, asked.public_key, now, asked.expires)
     if key is None:
-        out(f"Thẻ do khóa này ký đã được nhận. / Tokens of {asked.issuer} by this key are taken already.")
+        out(f"Thẻ của {asked.issuer} do khóa này ký đã được nhận. / Tokens of {asked.issuer} by it are taken already.")
         return 0
     after = {**_named(key.owner), "public_key": asked.public_key.hex(), "expires_at": _shown(asked.expires)}
     await trail.append(tx, author_of(asked), [Change("created", "key", key.key_id, None, after)], now)

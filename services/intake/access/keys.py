@@ -59,7 +59,6 @@ _TRUST = text(f"""
                           version, revision)
     VALUES (:key_id, 'issuer', :issuer, string_to_array(:scopes, ','), :sha256, :public_key, :now, :expires_at, 1,
             :revision)
-    ON CONFLICT (key_id) DO NOTHING
     RETURNING {_STORED}
 """)  # noqa: S608 - constant names
 _REVOKE = text(f"""

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from services.intake.access import keys
-from services.intake.access.keys import KeyRefused
+from services.intake.access.keys import ApiKey, KeyRefused
 from shared.access import PrincipalKind, Scope
 from shared.contract.events import KeyRegistered, PersonRegistered
 from shared.postgres.database import Database
+from shared.web.tokens import SigningKey
 from tests.integration.intake.rig import (
     COMMUNE,
     DEPARTMENT,
@@ -217,3 +218,45 @@ async def test_a_rotated_key_opens_until_the_stated_time_and_every_change_is_pub
     [fresh] = await events_of(province.url, new.key_id)
     assert (fresh.sha256, fresh.scopes) == (new.sha256.hex(), ("submit", "read"))
     assert new.secret_text.rpartition("_")[2] not in fresh.model_dump_json()
+
+
+async def test_a_token_opens_intake_for_whom_it_names_while_its_key_is_trusted(province: Province) -> None:
+    """A key is trusted once, by one service, until it is revoked; and no more than two at a time."""
+    sign, second, third = SigningKey.new(), SigningKey.new(), SigningKey.new()
+    database, now = Database(province.url, pool_size=1), datetime.now(UTC)
+
+    async def trust(key: SigningKey, issuer: str = "board") -> ApiKey | None:
+        async with database.transaction() as tx:
+            return await keys.trust(tx, issuer, key.public, now)
+
+    def token(person_id: str = "cb-50", service: str = "intake", key: SigningKey = sign) -> str:
+        return key.token("board", person_id, service, datetime.now(UTC))
+
+    async with intake(province, registry_poll_seconds=0.05) as client:
+        assert_problem(await get(client, token(), "/v1/me"), 401, "unauthorized")
+        trusted = await trust(sign)
+        assert trusted is not None
+        assert (trusted.key_id, await trust(sign)) == (sign.key_id, None)
+        await client.service.backgrounds[0].refresh()
+        assert (await get(client, token(), "/v1/me")).json()["agency"]["code"] == COMMUNE
+        for other in (token(service="notifier"), token("nobody"), token(key=second)):
+            assert_problem(await get(client, other, "/v1/me"), 401, "unauthorized")
+        assert_problem(await get(client, token(), "/v1/exports/submissions"), 403, "forbidden")
+        with pytest.raises(KeyRefused, match="was registered before"):
+            await trust(sign, "another")
+        with pytest.raises(KeyRefused, match="The service makes the key"):
+            async with database.transaction() as tx:
+                await keys.rotate(tx, sign.key_id, now, now + timedelta(hours=1))
+        await trust(second)
+        with pytest.raises(KeyRefused, match="2 live keys"):
+            await trust(third)
+        async with database.transaction() as tx:
+            await keys.revoke(tx, sign.key_id, datetime.now(UTC))
+        await client.service.backgrounds[0].refresh()
+        assert_problem(await get(client, token(), "/v1/me"), 401, "unauthorized")
+        with pytest.raises(KeyRefused, match="was registered before"):
+            await trust(sign)
+    await database.close()
+    made, revoked = await events_of(province.url, sign.key_id)
+    assert (made.principal_kind, made.principal_id, made.public_key) == ("issuer", "board", sign.public.hex())
+    assert (made.scopes, revoked.revoked_at is not None) == (("submit", "read", "review", "administer"), True)
