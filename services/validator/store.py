@@ -264,10 +264,10 @@ _LOOKED_BACK_TO = text(_ACCEPTED.format(columns="submission_id, figures"))
 _ADDED_UP = text(
     _ACCEPTED.format(
         columns="""submission_id, CASE WHEN figures IS NOT NULL THEN (
-            SELECT coalesce(jsonb_object_agg(code, figures -> code), '{{}}')
+            SELECT coalesce(jsonb_object_agg(code, figures -> code), '{}')
               FROM unnest(CAST(:codes AS text[])) AS code WHERE jsonb_exists(figures, code)
         ) END AS figures"""
-    ).replace("{{}}", "{}")
+    )
 )
 
 _WITHDRAWALS = text("""
