@@ -23,8 +23,8 @@ from shared.web.tokens import SigningKey
 log = get_logger()
 
 ISSUER = "board"
-#: for the answer, whatever the services do; and for one instance to take the connection
-DEADLINE_SECONDS, CONNECT_SECONDS = 10.0, 2.0
+#: for the answer, whatever the services do; where something is read alone; and for one instance to take the connection
+DEADLINE_SECONDS, READ_SECONDS, CONNECT_SECONDS = 10.0, 3.0, 2.0
 #: what is shown of a refusal
 MAX_REASONS = 20
 
@@ -83,26 +83,49 @@ class Actor:
         return self._key() is not None and bool(self._addresses.get(service))
 
     async def post(
-        self, person_id: str, service: str, path: str, body: Mapping[str, Any], *, language: str
+        self,
+        person_id: str,
+        service: str,
+        path: str,
+        body: Mapping[str, Any],
+        *,
+        language: str,
+        idempotency_key: str | None = None,
     ) -> Done | Refused:
         """Ask the service for it in the person's name. Raises Problem where it cannot be told, or not now."""
-        key = self._key()
-        if key is None or not self._addresses.get(service):
-            raise Problem.of(NOT_TRUSTED)
-        headers = {
-            "Authorization": f"Bearer {key.token(ISSUER, person_id, service, self._clock.now())}",
-            "Accept-Language": language,
-        }
+        headers = self._headers(person_id, service, language)
+        if idempotency_key is not None:
+            headers["Idempotency-Key"] = idempotency_key
         try:
             async with asyncio.timeout(self._deadline_seconds):
-                answer = await self._ask(self._addresses[service], path, body, headers)
+                answer = await self._ask("POST", self._addresses[service], path, headers, json=body)
         except (httpx.HTTPError, TimeoutError) as error:
-            log.warning("No answer came.", action="acting.no_answer", service=service, error=repr(error))
+            _log_silence(service, error)
             raise _nothing_known() from None
         return _understood(answer, service)
 
+    async def get(
+        self, person_id: str, service: str, path: str, *, language: str, query: Mapping[str, str] | None = None
+    ) -> Done | Refused:
+        """Read what the service shows to the person. Raises Problem where it cannot be told, or not now."""
+        headers = self._headers(person_id, service, language)
+        try:
+            async with asyncio.timeout(min(READ_SECONDS, self._deadline_seconds)):
+                answer = await self._ask("GET", self._addresses[service], path, headers, params=query)
+        except (httpx.HTTPError, TimeoutError) as error:
+            _log_silence(service, error)
+            raise unavailable(5) from None
+        return _understood(answer, service)
+
+    def _headers(self, person_id: str, service: str, language: str) -> dict[str, str]:
+        key = self._key()
+        if key is None or not self._addresses.get(service):
+            raise Problem.of(NOT_TRUSTED)
+        token = key.token(ISSUER, person_id, service, self._clock.now())
+        return {"Authorization": f"Bearer {token}", "Accept-Language": language}
+
     async def _ask(
-        self, instances: Sequence[str], path: str, body: Mapping[str, Any], headers: Mapping[str, str]
+        self, method: str, instances: Sequence[str], path: str, headers: Mapping[str, str], **what: Any
     ) -> httpx.Response:
         """The answer of the first instance that takes the connection; the others were sent nothing."""
         timeout = httpx.Timeout(self._deadline_seconds, connect=CONNECT_SECONDS)
@@ -111,7 +134,7 @@ class Actor:
         ) as client:
             for url in instances:
                 try:
-                    return await client.post(url + path, json=body, headers=headers)
+                    return await client.request(method, url + path, headers=headers, **what)
                 except (httpx.ConnectError, httpx.ConnectTimeout):
                     continue
         raise unavailable(
@@ -119,6 +142,10 @@ class Actor:
             "Dịch vụ này tạm thời không hoạt động; chưa có gì được ghi nhận. Xin thử lại sau ít phút.",
             "The service is away for the moment; nothing was recorded. Try again in a few minutes.",
         )
+
+
+def _log_silence(service: str, error: Exception) -> None:
+    log.warning("No answer came.", action="acting.no_answer", service=service, error=repr(error))
 
 
 def _understood(answer: httpx.Response, service: str) -> Done | Refused:

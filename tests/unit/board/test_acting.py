@@ -42,6 +42,40 @@ async def test_it_asks_once_in_the_name_of_the_person_in_their_language() -> Non
     assert person_of(token, known, "intake", NOW) is None, "nobody else may use it"
 
 
+async def test_the_key_by_which_a_repetition_is_known_goes_with_it() -> None:
+    seen: list[str | None] = []
+
+    def service(request: httpx.Request) -> httpx.Response:
+        seen.append(request.headers.get("idempotency-key"))
+        return httpx.Response(201, json={})
+
+    actor = Actor(lambda: KEY, {"notifier": [FIRST]}, ManualClock(NOW), transport=httpx.MockTransport(service))
+    await actor.post("TT-H99", "notifier", PATH, {}, language="en", idempotency_key="once-1")
+    await actor.post("TT-H99", "notifier", PATH, {}, language="en")
+    assert seen == ["once-1", None]
+
+
+async def test_it_reads_what_the_person_may_read_and_says_where_nothing_can_be_read_now() -> None:
+    seen: list[str] = []
+
+    def service(request: httpx.Request) -> httpx.Response:
+        seen.append(f"{request.method} {request.url}")
+        if "open" in request.url.path:
+            return httpx.Response(200, json={"items": []})
+        if "none" in request.url.path:
+            return httpx.Response(404, json={"title": "None"})
+        raise httpx.ReadTimeout("no answer")
+
+    actor = Actor(lambda: KEY, {"intake": [FIRST]}, ManualClock(NOW), transport=httpx.MockTransport(service))
+    said = await actor.get("TT-H99", "intake", "/v1/reviews/open", language="en", query={"kind": "review"})
+    assert said == Done({"items": []})
+    assert seen == [f"GET {FIRST}/v1/reviews/open?kind=review"]
+    assert await actor.get("TT-H99", "intake", "/none", language="en") == Refused(404, ["None"])
+    with pytest.raises(Problem) as caught:
+        await actor.get("TT-H99", "intake", "/slow", language="en")
+    assert (caught.value.status, "not known" in caught.value.detail_en) == (503, False), "nothing was asked to be done"
+
+
 async def test_an_instance_that_is_away_gives_way_to_the_next() -> None:
     def service(request: httpx.Request) -> httpx.Response:
         if str(request.url).startswith(FIRST):
