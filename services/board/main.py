@@ -25,6 +25,7 @@ from shared.runtime.watched_file import WatchedFile
 from shared.service.service import Service
 from shared.service.ticker import Ticker
 from shared.telemetry.logging import get_logger
+from shared.web.allowance import Metered, operators_allowances
 from shared.web.app import create_app
 from shared.web.authentication import Operators
 from shared.web.exports import COPIED_KEY_USES, backbone_exports, mount_exports
@@ -93,7 +94,9 @@ def build(
         readiness=service.readiness,
         lifespan=service.lifespan,
     )
-    mount_exports(service.app, database, [*backbone_exports(), COPIED_KEY_USES], operators=Operators(keyring, business))
+    service.app.add_middleware(Metered)
+    operators = Operators(keyring, business, operators_allowances(settings))
+    mount_exports(service.app, database, [*backbone_exports(), COPIED_KEY_USES], operators=operators)
     key = WatchedFile(settings.signing_key_file, SigningKey.from_pem, _no_signing_key)
     actor = Actor(key.value, settings.watched, system)
     site = Site(pages, accounts, business, settings.public_url, devices_kept, actor)

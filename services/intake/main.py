@@ -47,7 +47,7 @@ from shared.service.ticker import Ticker
 from shared.telemetry import metrics
 from shared.telemetry.logging import get_logger
 from shared.telemetry.readiness import Check
-from shared.web.allowance import Allowances, Metered
+from shared.web.allowance import Allowances, Metered, PrincipalAllowances, operators_allowances
 from shared.web.app import create_app
 from shared.web.authentication import Operators
 from shared.web.exports import backbone_exports, mount_exports
@@ -123,8 +123,7 @@ def build(
         clock, settings.heartbeat_seconds, lambda: metrics.counted(metrics.HTTP_REFUSED_TOTAL, "full")
     )
     strangers = Limiter(settings.unauthorized_rate_per_second, settings.unauthorized_burst)
-    access = Access(
-        cache,
+    allowances = PrincipalAllowances(
         Allowances(
             settings.agency_milliseconds_per_second,
             settings.agency_burst_milliseconds,
@@ -134,9 +133,9 @@ def build(
             patience_seconds=settings.patience_seconds,
             hold_seconds=settings.agency_hold_seconds,
         ),
-        strangers,
-        clock,
+        operators_allowances(settings),
     )
+    access = Access(cache, allowances, strangers, clock)
     backgrounds: list[Background] = [cache, key_uses, commits]
     consumers = None
     backgrounds.append(
@@ -198,7 +197,7 @@ def build(
         access, cache, commits, clock, database, HttpSettings().body_timeout_seconds, availability
     )
     app.add_middleware(Metered)
-    operators = Operators(cache, clock)
+    operators = Operators(cache, clock, allowances.operators)
     checking = CheckSettings().on if neighbours is None else neighbours
     # before the agency's own routes: /v1/regimes/review-due is no regime's code
     administration_api.mount(

@@ -52,10 +52,10 @@ UNAUTHORIZED_TOTAL = declare_counter(
 )
 RATE_LIMITED_TOTAL = declare_counter(
     "thongsuot_intake_rate_limited_total",
-    "Requests refused with 429, by limit (agency, address).",
+    "Requests refused with 429, by limit (agency, operator, address).",
     unit="requests",
     labels=["limit"],
-    values={"limit": ("agency", "address")},
+    values={"limit": ("agency", "operator", "address")},
 )
 REGISTRY_ENTRIES = declare_gauge(
     "thongsuot_intake_registry_entries",

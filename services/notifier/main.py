@@ -43,7 +43,7 @@ from shared.runtime.watched_file import WatchedFile
 from shared.service.service import Service
 from shared.service.ticker import Ticker
 from shared.telemetry.logging import get_logger
-from shared.web.allowance import Allowances, Metered
+from shared.web.allowance import Allowances, Metered, PrincipalAllowances, operators_allowances
 from shared.web.app import create_app
 from shared.web.authentication import Operators
 from shared.web.callers import Callers
@@ -161,7 +161,8 @@ def build(
         consumers=Consumers("notifier", kafka, subscriptions, grace_seconds=settings.grace_seconds),
         grace_seconds=settings.grace_seconds,
     )
-    operators = Operators(keyring, business)
+    operating = operators_allowances(settings)
+    operators = Operators(keyring, business, operating)
     service.app = create_app(
         "notifier",
         title="Thông Suốt – thông báo / notifier",
@@ -180,7 +181,7 @@ def build(
     service.app.include_router(router(database, operators, business))
 
     def callers(scopes: tuple[Scope, ...]) -> Callers:
-        return Callers(keyring, allowances, business, scopes)
+        return Callers(keyring, PrincipalAllowances(allowances, operating), business, scopes)
 
     service.app.include_router(webhooks_api.router(database, callers(KEEP_WEBHOOKS), system))
     service.app.include_router(

@@ -36,7 +36,7 @@ from shared.runtime.settings import CommonSettings, KafkaSettings
 from shared.service.service import Service
 from shared.service.ticker import Ticker
 from shared.telemetry.readiness import Check
-from shared.web.allowance import Allowances, Metered
+from shared.web.allowance import Allowances, Metered, PrincipalAllowances, operators_allowances
 from shared.web.app import create_app
 from shared.web.authentication import Operators
 from shared.web.callers import Callers
@@ -120,7 +120,8 @@ def build(
         grace_seconds=settings.grace_seconds,
         looks=looks,
     )
-    operators = Operators(keyring, business)
+    operating = operators_allowances(settings)
+    operators = Operators(keyring, business, operating)
     service.app = create_app(
         "scoring",
         title="Thông Suốt – chấm điểm / scoring",
@@ -137,7 +138,7 @@ def build(
     )
     service.app.add_middleware(Metered)
     service.app.include_router(router(database, operators))
-    readers = Callers(keyring, allowances, business, reliefs.SCOPES)
+    readers = Callers(keyring, PrincipalAllowances(allowances, operating), business, reliefs.SCOPES)
     service.app.include_router(reliefs.readers_router(database, readers))
     mount_exports(service.app, database, [*EXPORTS, *backbone_exports(), COPIED_KEY_USES], operators=operators)
     return service

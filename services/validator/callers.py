@@ -49,7 +49,7 @@ class Senders(SecurityBase):
         on = self._clock.now().astimezone(LOCAL_ZONE).date()
         agency = senders.sends_for(principal, on)
         try:
-            await pay(request, agency, self._allowances)
+            await pay(request.scope, agency, self._allowances)
         except Problem:
             metrics.DRY_RUNS_TOTAL.labels("limited").inc()
             raise

@@ -20,7 +20,7 @@ from shared.runtime.clock import Clock, SystemClock, business_clock
 from shared.runtime.settings import CommonSettings, KafkaSettings
 from shared.service.service import Service
 from shared.service.ticker import Ticker
-from shared.web.allowance import Allowances, Metered
+from shared.web.allowance import Allowances, Metered, operators_allowances
 from shared.web.app import create_app
 from shared.web.authentication import Operators
 from shared.web.exports import COPIED_KEY_USES, backbone_exports, mount_exports
@@ -84,7 +84,8 @@ def build(
         consumers=Consumers("validator", kafka, subscriptions, grace_seconds=settings.grace_seconds),
         grace_seconds=settings.grace_seconds,
     )
-    operators = Operators(keyring, business)
+    operating = operators_allowances(settings)
+    operators = Operators(keyring, business, operating)
     service.app = create_app(
         "validator",
         title="Thông Suốt – kiểm tra báo cáo / validator",

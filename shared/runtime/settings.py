@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import Literal
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -62,3 +62,9 @@ class ServiceSettings(BaseSettings):
     grace_seconds: float = 8
     #: largest batch a consumer takes in one transaction, events
     consumer_max_records: int = 500
+    #: what one operator's requests may cost: milliseconds of CPU per second for ever, and at one go; and how many may
+    #: be in work, and wait, at the same time. A minute of exports is free; beyond it agencies keep half of the loop
+    operator_milliseconds_per_second: float = Field(default=500, gt=0)
+    operator_burst_milliseconds: float = Field(default=30_000, gt=0)
+    operator_requests_at_once: int = Field(default=32, ge=1)
+    operator_waiting: int = Field(default=200, ge=0)

@@ -359,10 +359,10 @@ HTTP_REFUSED_TOTAL = declare_counter(
 )
 OPERATOR_REFUSED_TOTAL = declare_counter(
     "thongsuot_operator_refused_total",
-    "Requests to operator routes without a key that may operate, by reason (missing, wrong, limited, scope).",
+    "Requests to operator routes without a key that may operate, by reason (missing, wrong, limited, scope, spent).",
     unit="requests",
     labels=["reason"],
-    values={"reason": ("missing", "wrong", "limited", "scope")},
+    values={"reason": ("missing", "wrong", "limited", "scope", "spent")},
 )
 DATABASE_POOL_IN_USE = declare_gauge(
     "thongsuot_database_pool_in_use", "Database connections in use.", unit="connections"

@@ -1,7 +1,8 @@
-"""An agency pays for what its requests cost, in milliseconds of CPU on the event loop, and has few of them at once.
+"""A principal pays for what its requests cost, in milliseconds of CPU on the event loop, and has few of them at once.
 
 Whatever one agency sends, its neighbours keep the rest of the loop. A request is let in while the agency has credit and
 is charged when it ends, refused or not: so it may go into debt by what it has in work, never by more than one burst.
+Operators are charged in the same way, from a larger allowance.
 """
 
 from __future__ import annotations
@@ -11,18 +12,23 @@ import math
 from collections import deque
 from collections.abc import Awaitable, Generator
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
-from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.access import Principal
 from shared.runtime.clock import monotonic_seconds
 from shared.runtime.cpu import work_seconds
+from shared.runtime.settings import ServiceSettings
 from shared.web.errors import TOO_MANY, Problem
 
 #: what a request costs besides its time on the loop: the parser's, the commit's, the relay's and the consumers' time
 REQUEST_MILLISECONDS = 0.25
 BYTES_PER_MILLISECOND = 65_536
+
+#: what an answer to a known key carries, and what a refusal for too many requests carries
+POLICY_HEADER, LEFT_HEADER, RETRY_HEADER = "RateLimit-Policy", "RateLimit", "Retry-After"
 
 _METER = "thongsuot.meter"
 
@@ -91,6 +97,7 @@ class Allowances:
         patience_seconds: float = 5,
         hold_seconds: float = 0,
         max_accounts: int = 20_000,
+        policy: str = "agency",
     ) -> None:
         self._rate = milliseconds_per_second
         self._burst = burst_milliseconds
@@ -102,7 +109,8 @@ class Allowances:
         self._max_accounts = max_accounts
         self._accounts: dict[str, Account] = {}
         window_seconds = math.ceil(burst_milliseconds / milliseconds_per_second)
-        self._policy = f'"agency";q={burst_milliseconds:.0f};qu="milliseconds";w={window_seconds}'.encode()
+        self._name = f'"{policy}"'
+        self._policy = f'{self._name};q={burst_milliseconds:.0f};qu="milliseconds";w={window_seconds}'.encode()
 
     def headers(self, agency: str) -> tuple[tuple[bytes, bytes], ...]:
         """What an answer says of the allowance: the burst, what is left of it, and the seconds until it is full again.
@@ -114,7 +122,10 @@ class Allowances:
             return ()
         self._refill(account)
         left, full_in = max(0, int(account.credit)), math.ceil((self._burst - account.credit) / self._rate)
-        return (b"ratelimit-policy", self._policy), (b"ratelimit", b'"agency";r=%d;t=%d' % (left, full_in))
+        return (
+            (POLICY_HEADER.lower().encode(), self._policy),
+            (LEFT_HEADER.lower().encode(), f"{self._name};r={left};t={full_in}".encode()),
+        )
 
     async def enter(self, agency: str, *, reads: bool = False) -> tuple[Account, Lane]:
         """The agency's account, with one more request in work: call `leave` at its end. Raises Exhausted."""
@@ -187,6 +198,32 @@ class Allowances:
         debtors = [item for item in self._accounts.items() if item[1].idle and item[1].credit < self._burst]
         debtors.sort(key=lambda item: item[1].credit)
         self._accounts = {**kept, **dict(debtors[: self._max_accounts // 2])}
+
+
+@dataclass(frozen=True, slots=True)
+class PrincipalAllowances:
+    """Who is charged where: operators have an allowance of their own, agencies and people share one of their kind."""
+
+    agencies: Allowances
+    operators: Allowances
+
+    def of(self, principal: Principal) -> tuple[str, Allowances]:
+        """The name of the principal's account, and the allowances that keep it."""
+        if principal.kind == "agency":
+            return principal.id, self.agencies
+        return f"{principal.kind}/{principal.id}", self.operators if principal.kind == "operator" else self.agencies
+
+
+def operators_allowances(settings: ServiceSettings) -> Allowances:
+    """What each operator may ask of a service, on operators' routes and on those that others call too."""
+    return Allowances(
+        settings.operator_milliseconds_per_second,
+        settings.operator_burst_milliseconds,
+        sends_at_once=settings.operator_requests_at_once,
+        reads_at_once=settings.operator_requests_at_once,
+        waiting=settings.operator_waiting,
+        policy="operator",
+    )
 
 
 class Meter:
@@ -287,9 +324,9 @@ class _Steps:
                 failure = error
 
 
-async def pay(request: Request, name: str, allowances: Allowances) -> None:
+async def pay(scope: Scope, name: str, allowances: Allowances) -> None:
     """Have the owner of this name pay for the request. Raises 429 where that one has no credit."""
-    meter = Meter.of(request.scope)
+    meter = Meter.of(scope)
     if meter is None:
         raise RuntimeError("a route with a key without the layer that measures what it takes")
     try:
@@ -299,14 +336,78 @@ async def pay(request: Request, name: str, allowances: Allowances) -> None:
 
 
 def allowance_spent(retry_after_seconds: int) -> Problem:
-    """The agency's requests have cost more than its allowance, or too many of them are in work."""
+    """The owner's requests have cost more than the allowance, or too many of them are in work."""
     return Problem.of(
         TOO_MANY,
-        f"Các yêu cầu của cơ quan đã dùng hết thời gian xử lý dành cho cơ quan, hoặc quá nhiều yêu cầu được gửi cùng "
+        f"Các yêu cầu của chủ khóa này đã dùng hết thời gian xử lý dành cho mình, hoặc quá nhiều yêu cầu được gửi cùng "
         f"lúc. Hãy gửi lại sau {retry_after_seconds} giây với cùng Idempotency-Key; gửi lần lượt và đọc từng trang nhỏ "
         "hơn thì không bị giới hạn.",
-        f"This agency's requests have used up its allowance of processing time, or too many of them came at once. "
-        f"Send again after {retry_after_seconds} seconds with the same Idempotency-Key. To stay within the allowance, "
-        "send one request at a time and read smaller pages.",
-        headers={"Retry-After": str(retry_after_seconds)},
+        f"The requests of this key's owner have used up the allowance of processing time, or too many of them came at "
+        f"once. Send again after {retry_after_seconds} seconds with the same Idempotency-Key. To stay within the "
+        "allowance, send one request at a time and read smaller pages.",
+        headers={RETRY_HEADER: str(retry_after_seconds)},
     )
+
+
+def describe(document: dict[str, Any]) -> None:
+    """Name in an OpenAPI document the headers of the limits: of every answer to a key, and of the refusal.
+
+    An operation that is open to everybody is limited by address, which no header tells of before it is refused. One
+    that states no scope has no limit.
+    """
+    headers = document.setdefault("components", {}).setdefault("headers", {})
+    headers |= _HEADERS
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            if not {"security", "x-scope"} & operation.keys():
+                continue
+            responses = operation["responses"]
+            responses.setdefault(str(TOO_MANY.status), _refused(responses))
+            for status, response in responses.items():
+                named = dict(response.get("headers", {}))
+                if "security" in operation:
+                    named |= {name: _reference(name) for name in (POLICY_HEADER, LEFT_HEADER)}
+                if status == str(TOO_MANY.status):
+                    named[RETRY_HEADER] = {**_HEADERS[RETRY_HEADER], "required": True}
+                elif status in _MAY_ASK_TO_WAIT:
+                    named[RETRY_HEADER] = _reference(RETRY_HEADER)
+                if named:
+                    responses[status] = response | {"headers": named}  # FastAPI gives one object to many operations
+
+
+def _refused(responses: dict[str, Any]) -> dict[str, Any]:
+    """The answer to too many requests, as the document has any refusal."""
+    content = responses.get("default", {}).get("content", {})
+    described = "Quá nhiều yêu cầu, gửi lại sau Retry-After / too many requests, again after Retry-After"
+    return {"description": described, "content": {name: dict(kind) for name, kind in content.items()}}
+
+
+def _reference(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/headers/{name}"}
+
+
+#: refusals that say when to come back: all others of an operation, those of infrastructure trouble among them
+_MAY_ASK_TO_WAIT = ("default", "409", "503")
+_HEADERS: dict[str, Any] = {
+    POLICY_HEADER: {
+        "description": (
+            "Hạn mức của chủ khóa: mức cao nhất (q, mili giây CPU), đầy lại trong w giây. Có khi khóa còn hiệu lực. / "
+            "The key owner's allowance: at most q milliseconds of CPU, full again within w seconds. There for a live "
+            "key (draft-ietf-httpapi-ratelimit-headers-10)."
+        ),
+        "schema": {"type": "string", "pattern": r'^"[a-z]+";q=[0-9]+;qu="milliseconds";w=[0-9]+$'},
+        "example": '"agency";q=1000;qu="milliseconds";w=5',
+    },
+    LEFT_HEADER: {
+        "description": (
+            "Còn lại r mili giây, đầy lại sau t giây. / r milliseconds are left, full again after t seconds."
+        ),
+        "schema": {"type": "string", "pattern": r'^"[a-z]+";r=[0-9]+;t=[0-9]+$'},
+        "example": '"agency";r=840;t=1',
+    },
+    RETRY_HEADER: {
+        "description": "Gửi lại sau số giây này / send again after so many seconds",
+        "schema": {"type": "integer", "minimum": 1},
+        "example": 1,
+    },
+}

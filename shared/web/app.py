@@ -30,7 +30,7 @@ from shared.telemetry import logging as logs
 from shared.telemetry import metrics, tracing
 from shared.telemetry.readiness import Check, Readiness
 from shared.telemetry.redaction import redact
-from shared.web import etags, pages, swagger
+from shared.web import allowance, etags, pages, swagger
 from shared.web.errors import KINDS, not_found, too_large
 from shared.web.examples import add_examples
 from shared.web.head import must_be_clear
@@ -301,6 +301,7 @@ class Application(FastAPI):
             for add in self.document_parts:
                 add(document)
             etags.describe(document)
+            allowance.describe(document)
             add_examples(document)
             self.openapi_schema = document
         return self.openapi_schema

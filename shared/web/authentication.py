@@ -23,7 +23,8 @@ from shared.access import Principal, Scope, may
 from shared.runtime.clock import LOCAL_ZONE, Clock
 from shared.telemetry import metrics
 from shared.web import tokens
-from shared.web.errors import forbidden, too_many, unauthorized
+from shared.web.allowance import Allowances, pay
+from shared.web.errors import Problem, forbidden, too_many, unauthorized
 from shared.web.limiter import STRANGERS_BURST, STRANGERS_PER_SECOND, Limiter
 from shared.web.limits import address_key
 
@@ -176,19 +177,23 @@ async def key_owner(request: Request, keyring: Keyring) -> Principal:
 
 
 class Operators(SecurityBase):
-    """A FastAPI dependency that admits those who may operate; it counts and slows wrong and missing keys."""
+    """A FastAPI dependency that admits those who may operate; it counts and slows wrong and missing keys.
+
+    Whoever has a live key pays for the request, so that no program of an operator takes the loop from the agencies.
+    """
 
     model = HTTPBearer(description="Khóa của người vận hành / an operator's key: tsk_…")
     scheme_name = "operatorKey"
     states_scope: Scope = "operate"
 
-    def __init__(self, keyring: Keyring, business_clock: Clock) -> None:
+    def __init__(self, keyring: Keyring, business_clock: Clock, allowances: Allowances) -> None:
         self._keyring = keyring
+        self._allowances = allowances
         self._clock = business_clock
         self._strangers = Limiter(STRANGERS_PER_SECOND, STRANGERS_BURST)
 
     async def __call__(self, request: Request) -> Principal:
-        """The operator. Raises 401; 403 for a key that may not operate; 429 if the address has tried too often."""
+        """The operator. Raises 401; 403 for a key that may not operate; 429 where it, or its address, asks too much."""
         text = bearer_text(request.headers)
 
         def charge() -> None:
@@ -202,13 +207,18 @@ class Operators(SecurityBase):
         if principal is None:
             metrics.OPERATOR_REFUSED_TOTAL.labels("missing" if text is None else "wrong").inc()
             raise unauthorized("Cần khóa của người vận hành còn hiệu lực.", "A live key of an operator is needed.")
+        try:
+            await pay(request.scope, f"{principal.kind}/{principal.id}", self._allowances)
+        except Problem:
+            metrics.OPERATOR_REFUSED_TOTAL.labels("spent").inc()
+            raise
         if not may(principal, "operate", None, {}, self._clock.now().astimezone(LOCAL_ZONE).date()):
             metrics.OPERATOR_REFUSED_TOTAL.labels("scope").inc()
             raise forbidden("Khóa này không có quyền vận hành.", "This key may not operate.")
         return principal
 
 
-for _reason in ("missing", "wrong", "limited", "scope"):
+for _reason in ("missing", "wrong", "limited", "scope", "spent"):
     metrics.OPERATOR_REFUSED_TOTAL.labels(_reason)
 
 

@@ -11,7 +11,7 @@ from fastapi.security.base import SecurityBase
 
 from shared.access import Principal, Scope, may_anywhere
 from shared.runtime.clock import LOCAL_ZONE, Clock
-from shared.web.allowance import Allowances, pay
+from shared.web.allowance import PrincipalAllowances, pay
 from shared.web.authentication import AGENCY_KEY, Keyring, key_owner
 from shared.web.errors import forbidden
 
@@ -35,7 +35,7 @@ class Callers(SecurityBase):
     scheme_name = AGENCY_KEY
 
     def __init__(
-        self, keyring: Keyring, allowances: Allowances, business_clock: Clock, scopes: tuple[Scope, ...]
+        self, keyring: Keyring, allowances: PrincipalAllowances, business_clock: Clock, scopes: tuple[Scope, ...]
     ) -> None:
         self._keyring = keyring
         self._allowances = allowances
@@ -47,7 +47,7 @@ class Callers(SecurityBase):
         """Raises 401; 403 for a key with none of the scopes; 429 where its owner, or an address, asks too much."""
         principal = await key_owner(request, self._keyring)
         caller = Caller(principal, self._clock.now().astimezone(LOCAL_ZONE).date())
-        await pay(request, principal.id if principal.kind == "agency" else caller.name, self._allowances)
+        await pay(request.scope, *self._allowances.of(principal))
         if not any(may_anywhere(principal, scope, caller.on) for scope in self._scopes):
             needed = ", ".join(self._scopes)
             raise forbidden(f"Khóa này không có quyền nào cần ở đây: {needed}.", f"This key has none of: {needed}.")

@@ -124,6 +124,22 @@ def test_every_operation_says_how_it_refuses(served: tuple[str, FastAPI]) -> Non
         assert "application/problem+json" in operation["responses"]["default"]["content"], path
 
 
+def test_every_operation_names_the_headers_of_its_limits(served: tuple[str, FastAPI]) -> None:
+    """On every answer to a key what is left of its allowance, and on a refusal for too much when to come back."""
+    _, app = served
+    components = app.openapi()["components"]["headers"]
+    for method, path, operation in operations(app):
+        for status, response in operation["responses"].items():
+            named = response.get("headers", {})
+            of_a_key = {"RateLimit", "RateLimit-Policy"} & named.keys()
+            assert len(of_a_key) == (2 if "security" in operation else 0), (method, path, status)
+            references = [header["$ref"].rpartition("/")[2] for header in named.values() if "$ref" in header]
+            assert set(references) <= set(components)
+        refused = operation["responses"]["429"]
+        assert refused["headers"]["Retry-After"]["required"]
+        assert set(refused["content"]) == {"application/problem+json"}, (method, path)
+
+
 async def test_what_the_document_says_is_closed_is_closed(served: tuple[str, FastAPI]) -> None:
     _, app = served
     for method, path, operation in operations(app):

@@ -20,7 +20,7 @@ from services.intake.registry.cache import RegistryCache
 from shared.access import Principal, Scope, may, may_anywhere
 from shared.runtime.clock import LOCAL_ZONE, Clock
 from shared.web import senders
-from shared.web.allowance import Allowances, Exhausted, Meter, allowance_spent
+from shared.web.allowance import PrincipalAllowances, pay
 from shared.web.authentication import AGENCY_KEY, authenticate
 from shared.web.errors import Problem, forbidden, not_found, unauthorized
 from shared.web.limiter import Limiter
@@ -55,7 +55,9 @@ class Access(SecurityBase):
     scheme_name = AGENCY_KEY
     states_scope: Scope = "read"
 
-    def __init__(self, cache: RegistryCache, allowances: Allowances, strangers: Limiter, business_clock: Clock) -> None:
+    def __init__(
+        self, cache: RegistryCache, allowances: PrincipalAllowances, strangers: Limiter, business_clock: Clock
+    ) -> None:
         self._cache = cache
         self._allowances = allowances
         self._strangers = strangers
@@ -131,15 +133,11 @@ class Access(SecurityBase):
         return self._clock.now().astimezone(LOCAL_ZONE).date()
 
     async def _admit(self, scope: AsgiScope, principal: Principal) -> None:
-        meter = Meter.of(scope)
-        if meter is None:
-            raise RuntimeError("a route with a key without the layer that measures what it takes")
-        name = principal.id if principal.kind == "agency" else f"{principal.kind}/{principal.id}"
         try:
-            await meter.charge_to(name, self._allowances)
-        except Exhausted as exhausted:
-            metrics.RATE_LIMITED_TOTAL.labels("agency").inc()
-            raise allowance_spent(exhausted.retry_after_seconds) from None
+            await pay(scope, *self._allowances.of(principal))
+        except Problem:
+            metrics.RATE_LIMITED_TOTAL.labels("operator" if principal.kind == "operator" else "agency").inc()
+            raise
 
     def _charge(self, scope: AsgiScope) -> None:
         client = scope.get("client")

@@ -16,6 +16,8 @@ import httpx
 import pytest
 from fastapi import Depends, FastAPI
 
+from services.board.main import build as board
+from services.board.settings import BoardSettings
 from services.notifier.main import build as notifier
 from services.notifier.settings import NotifierSettings
 from services.scoring.main import build as scoring
@@ -36,6 +38,7 @@ OTHERS: dict[str, tuple[Callable[..., Any], type]] = {
     "validator": (validator, ValidatorSettings),
     "scoring": (scoring, ScoringSettings),
     "notifier": (notifier, NotifierSettings),
+    "board": (board, BoardSettings),
 }
 METHODS = frozenset({"get", "post", "put", "patch", "delete"})
 
@@ -118,6 +121,7 @@ async def violations(app: FastAPI, who: list[Caller], values: Mapping[str, str],
         for caller in who:
             for agency in (None, DEPARTMENT, COMMUNE) if takes and operation["x-scope"] == "read" else (None,):
                 answer = await ask(method, path, {"agency": agency} if agency else {}, caller.key)
+                found += untold(answer, operation, known=bool(caller.key))
                 must = expected(caller, operation["x-scope"], agency)
                 if (
                     not must
@@ -136,6 +140,20 @@ async def violations(app: FastAPI, who: list[Caller], values: Mapping[str, str],
                         f"{caller.name}: {method} {path} {agency}: {answer.status_code}, not {must or 'let in'}"
                     )
     return found
+
+
+LIMITS = frozenset({"ratelimit", "ratelimit-policy", "retry-after"})
+
+
+def untold(answer: httpx.Response, operation: Mapping[str, Any], *, known: bool) -> list[str]:
+    """Headers of the limits that an answer has and its document does not name, or lacks for a known key."""
+    responses = operation["responses"]
+    response = responses.get(str(answer.status_code), responses["default"])
+    named, sent = {name.lower() for name in response.get("headers", ())}, set(answer.headers)
+    faults = [f"{answer.request.url}: {answer.status_code}: {name} not named" for name in LIMITS & sent - named]
+    if known and answer.is_success and "security" in operation:
+        faults += [f"{answer.request.url}: {name} not sent" for name in LIMITS - {"retry-after"} - sent]
+    return faults
 
 
 def asking(client: httpx.AsyncClient) -> Ask:
@@ -232,3 +250,8 @@ async def test_a_route_that_forgets_its_check_is_found() -> None:
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         found = await violations(careless, [NOBODY], {}, asking(client))
     assert found == ["nobody: get /v1/careless None: 200, not {401}"]
+    bare: dict[str, Any] = {"security": [], "responses": {"default": {}}}
+    answer = httpx.Response(200, headers={"RateLimit": "x"}, request=httpx.Request("GET", "http://test/v1/x"))
+    assert untold(answer, bare, known=True) == [
+        "http://test/v1/x: 200: ratelimit not named", "http://test/v1/x: ratelimit-policy not sent",
+    ]  # fmt: skip

@@ -18,13 +18,17 @@ from shared.postgres.tables import backbone_tables
 from shared.runtime.clock import SystemClock
 from shared.telemetry.readiness import Readiness
 from shared.web import exports
+from shared.web.allowance import Metered
 from shared.web.app import create_app
 from shared.web.authentication import Operators, new_key
 from shared.web.exports import Export, backbone_exports, mount_exports
 from tests.fakes.keyring import FakeKeyring
+from tests.unit.shared.web.asking import plenty
 
 KEY = new_key()
-OPERATORS = Operators(FakeKeyring({KEY: Principal("operator", "tests", None, frozenset({"operate"}))}), SystemClock())
+OPERATORS = Operators(
+    FakeKeyring({KEY: Principal("operator", "tests", None, frozenset({"operate"}))}), SystemClock(), plenty()
+)
 FIGURES = Export("figures", "SELECT * FROM figures WHERE code > :after ORDER BY code LIMIT :limit", "code", str)
 
 
@@ -45,6 +49,7 @@ def app(database: Database) -> FastAPI:
         return Readiness.of({})
 
     app = create_app("test", title="Test", readiness=readiness)
+    app.add_middleware(Metered)
     mount_exports(app, database, [*backbone_exports(), FIGURES], operators=OPERATORS)
     return app
 
@@ -94,6 +99,7 @@ async def test_many_exports_at_once_take_turns(
     monkeypatch.setattr(exports, "read_page", read_page)
     monkeypatch.setattr(exports, "AT_ONCE", at_once)
     crowded = create_app("test", title="Test", readiness=readiness)
+    crowded.add_middleware(Metered)
     mount_exports(crowded, database, [FIGURES], operators=OPERATORS)
     answers = await asyncio.gather(*(_get(crowded, "/v1/exports/figures") for _ in range(20)))
     assert {answer.status_code for answer in answers} == {200}

@@ -45,6 +45,11 @@ UNLIMITED = {
     "INTAKE_AGENCY_BURST_MILLISECONDS": "1000000",
     "INTAKE_UNAUTHORIZED_RATE_PER_SECOND": "100000",
     "INTAKE_UNAUTHORIZED_BURST": "100000",
+    **{
+        f"{service.upper()}_OPERATOR_{name}": "1000000"
+        for service in SERVICES
+        for name in ("MILLISECONDS_PER_SECOND", "BURST_MILLISECONDS")
+    },
 }
 #: a person who may do all that people may, so that the walks get past the rights of single offices
 PERSON = "fuzz-1"

@@ -21,10 +21,11 @@ from shared.runtime.clock import SystemClock
 from shared.runtime.cpu import work_seconds
 from shared.runtime.settings import CommonSettings
 from shared.telemetry.redaction import redact
+from shared.web.allowance import Metered
 from shared.web.authentication import Anybody, Operators, new_key, parse_key
 from shared.web.limiter import Limiter
 from tests.fakes.keyring import FakeKeyring
-from tests.unit.shared.web.asking import ask, bare_app
+from tests.unit.shared.web.asking import ask, bare_app, plenty
 
 
 def test_a_new_key_has_a_public_id_and_256_random_bits() -> None:
@@ -87,7 +88,8 @@ def _operated(keyring: FakeKeyring | None = None) -> FastAPI:
     async def secret() -> dict[str, bool]:
         return {"in": True}
 
-    operators = Operators(keyring or FakeKeyring(KEYS), SystemClock())
+    operators = Operators(keyring or FakeKeyring(KEYS), SystemClock(), plenty())
+    app.add_middleware(Metered)
     app.add_api_route("/v1/secret", secret, dependencies=[Depends(operators)])
     return app
 
