@@ -21,7 +21,7 @@ class _Copy:
     owner: str
     key: str
     columns: tuple[str, ...]
-    document: str = ""  # a column that holds a part of the event as JSON
+    documents: tuple[str, ...] = ()  # columns that hold a part of the event as JSON
     steps: bool = False  # of intake's events those that are steps
     absent: Mapping[str, Any] = field(default_factory=dict)  # what a body means that leaves a column out
 
@@ -33,9 +33,13 @@ _COPIES = (
           ("obligation", "kind", "at", "by", "role", "reason", "until", "version"), steps=True),
     _Copy("verdicts", "validator", "submission_id",
           ("obligation", "version", "revision", "decided_at", "outcome", "errors", "warnings", "findings_truncated"),
-          "findings", absent={"revision": 1, "findings_truncated": False}),
+          ("findings",), absent={"revision": 1, "findings_truncated": False}),
     _Copy("notices", "notifier", "notification_id",
           ("obligation", "kind", "step", "officer_id", "channel", "outcome", "at", "version")),
+    _Copy("escalations", "notifier", "number",
+          ("obligation", "number", "ladder", "ladder_version", "opened_at", "position", "next_rung", "next_role",
+           "next_at", "reason", "held_until", "resolved_at", "resolution", "at", "version"),
+          ("passed", "answers", "handed_on")),
 )  # fmt: skip
 _OBLIGATION = ("obligation", "agency", "regime", "period", "owed", "standing", "overdue", "on_time", "opens_at",
                "deadline", "answer_received_at", "grace_until", "score", "version")  # fmt: skip
@@ -44,24 +48,31 @@ _OBLIGATION = ("obligation", "agency", "regime", "period", "owed", "standing", "
 def compare(dossier: Dossier, reference: Reference) -> Iterator[Difference]:
     """Every record of the board about the obligation."""
     yield from _obligation(dossier)
-    events = {"intake": dossier.received, "validator": dossier.reached, "notifier": dossier.recorded}
+    events = {"reports": dossier.received, "steps": dossier.received, "verdicts": dossier.reached,
+              "notices": dossier.recorded, "escalations": dossier.climbed}  # fmt: skip
     rows = {"reports": dossier.board_reports, "steps": dossier.board_steps, "verdicts": dossier.board_verdicts,
-            "notices": dossier.board_notices}  # fmt: skip
+            "notices": dossier.board_notices, "escalations": dossier.board_escalations}  # fmt: skip
     for copy in _COPIES:
         found = {str(row[copy.key]): row for row in rows[copy.table]}
-        said = _newest(copy, events[copy.owner])
+        said = _newest(copy, events[copy.table])
         for name in sorted({*found, *said}):
             told = _teller(copy.table, f"{dossier.key} {name}", copy.owner)
             if name not in found:
                 yield told.missing()
             elif name not in said:
-                if reference.archived(copy.owner, found[name][copy.key]):
+                if _is_surplus(copy, found[name], dossier, reference):
                     yield told.surplus()
             else:
                 yield from told.values(found[name], _said(copy, said[name]))
-                if copy.document:
-                    yield from told.document(json.loads(found[name][copy.document]), said[name][copy.document],
-                                             copy.document)  # fmt: skip
+                for column in copy.documents:
+                    yield from told.document(json.loads(found[name][column]), said[name][column], column)
+
+
+def _is_surplus(copy: _Copy, row: Mapping[str, Any], dossier: Dossier, reference: Reference) -> bool:
+    """Whether a row that no event tells of is one too many: its owner's archive forgets what is old."""
+    if copy.table == "escalations":
+        return all(one["number"] != row["number"] for one in dossier.escalations)
+    return reference.archived(copy.owner, row[copy.key])
 
 
 def _obligation(dossier: Dossier) -> Iterator[Difference]:

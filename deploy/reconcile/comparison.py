@@ -112,7 +112,7 @@ _FOLLOWERS: dict[str, tuple[str, ...]] = {
     "board.submissions": ("board.reports", "board.steps"),
     "board.verdicts": ("board.verdicts",),
     "board.compliance": ("board.obligations", "board.obligation_documents"),
-    "board.notifications": ("board.notices",),
+    "board.notifications": ("board.notices", "board.escalations"),
     "board.access": ("board.access_",),
 }
 #: every comparison by name; a test switches off each in turn to show that it is needed

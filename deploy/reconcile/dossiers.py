@@ -16,6 +16,7 @@ import asyncpg
 
 from deploy.reconcile.stores import Snapshot, Source, Stream
 from services.notifier.channels.webhook.messages import Message
+from shared.contract.events import EscalationChanged
 from shared.contract.events.compliance import CALENDAR_KEY
 from shared.contract.events.submissions import INTAKE_KEY
 
@@ -37,15 +38,16 @@ def _joined(service: str, table: str, owner: str, how: str, order: str) -> Sourc
     return Source(table, service, sql, key)
 
 
-def _events(service: str, topic: str) -> Source:
+def _events(service: str, topic: str, also_only: str = "") -> Source:
     """Events about obligations; those of the key `intake` are about intake itself (availability.py).
 
+    also_only: SQL that keeps some types alone.
     Those of a key that begins with `calendar/` say the working days, which reconcile reads from scoring's tables;
     those of `webhook/`, that a webhook's receiver wants nothing more (webhooks.py).
     """
     columns = "id, event_id, topic, key, type, headers, body"
     about = f"topic = '{topic}' AND key <> '{INTAKE_KEY}' AND NOT starts_with(key, '{CALENDAR_KEY}')"
-    about += " AND NOT starts_with(key, 'webhook/')"
+    about += f" AND NOT starts_with(key, 'webhook/'){also_only}"
     rows = " UNION ALL ".join(
         f"SELECT {columns}, '{place}' AS place FROM {place} AS t WHERE {about}{also} AND {{only}}"
         for place, also in (("outbox_archive", ""), ("outbox", ""), ("outbox_set_aside", " AND NOT archived"))
@@ -53,6 +55,7 @@ def _events(service: str, topic: str) -> Source:
     return Source("events", service, f"SELECT key, * FROM ({rows}) AS event ORDER BY key{{c}}, id", "t.key")
 
 
+_CLIMB = f"type = '{EscalationChanged.TYPE}'"
 SOURCES: dict[str, Source] = {
     "submissions": _table("intake", "submissions", ", t.version, t.submission_id"),
     "counters": _table("intake", "obligations"),
@@ -107,13 +110,15 @@ SOURCES: dict[str, Source] = {
         " WHERE t.told_with IS NOT NULL AND {only} ORDER BY t.told_with{c}, t.officer_id, t.at, t.obligation",
         "t.told_with",
     ),
-    "recorded": _events("notifier", "notifications"),
+    "recorded": _events("notifier", "notifications", f" AND NOT {_CLIMB}"),
+    "climbed": _events("notifier", "notifications", f" AND {_CLIMB}"),
     "board_obligations": _table("board", "obligations"),
     "board_documents": _table("board", "obligation_documents"),
     "board_reports": _table("board", "reports", ", t.version, t.submission_id"),
     "board_steps": _table("board", "steps", ", t.at, t.step_id"),
     "board_verdicts": _table("board", "verdicts", ", t.version, t.submission_id"),
     "board_notices": _table("board", "notices", ", t.notification_id"),
+    "board_escalations": _table("board", "escalations", ", t.number"),
     "webhook_deliveries": _table("notifier", "webhook_deliveries", ", t.number"),
     "webhook_attempts": _joined(
         "notifier", "webhook_attempts", "webhook_deliveries", "o.delivery_id = t.delivery_id", "t.delivery_id, t.number"
@@ -153,12 +158,14 @@ class Dossier:
     namings: Rows = field(default_factory=list)
     letters: Rows = field(default_factory=list)
     recorded: Rows = field(default_factory=list)
+    climbed: Rows = field(default_factory=list)
     board_obligations: Rows = field(default_factory=list)
     board_documents: Rows = field(default_factory=list)
     board_reports: Rows = field(default_factory=list)
     board_steps: Rows = field(default_factory=list)
     board_verdicts: Rows = field(default_factory=list)
     board_notices: Rows = field(default_factory=list)
+    board_escalations: Rows = field(default_factory=list)
     webhook_deliveries: Rows = field(default_factory=list)
     webhook_attempts: Rows = field(default_factory=list)
     #: what webhooks hear of the obligation's changes, with the id of the event; found while notices are planned again

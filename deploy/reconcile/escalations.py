@@ -1,7 +1,7 @@
 """Compares notifier's escalations with the events that begin and end them, with the ladders, and with the ledger.
 
 What the events say is when a climb begins and ends. Which rungs it has passed by then is its own word: each person it
-names has a notice, and each notice of a rung is named.
+names has a notice, and each notice of a rung is named. What notifier publishes of a climb is the climb.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ import asyncpg
 import msgspec
 
 from deploy.reconcile.differences import Difference, Teller
-from deploy.reconcile.dossiers import Dossier, own_facts
+from deploy.reconcile.dossiers import Dossier, Rows, own_facts
+from deploy.reconcile.receipts import envelope, json_body
 from deploy.reconcile.reference import Reference, kept_ladder, made_at
 from services.notifier.escalation.domain import (
     AT_THE_TOP,
     WAITS_FOR,
     Climb,
+    Escalation,
     Facts,
     Passed,
     Resolution,
@@ -31,8 +33,10 @@ from services.notifier.escalation.domain import (
     next_move,
     resolution_of,
 )
+from services.notifier.escalation.publishing import event_of
 from services.notifier.ladders.data import LadderError
 from services.notifier.planning.domain import Notice, Obligation
+from shared.contract.events import EscalationChanged
 
 _BY = ("theo sự kiện đã phát", "by the events published")
 #: states of an escalation notice that has left, or may have
@@ -156,6 +160,53 @@ def compare(
         elif whole:
             yield about.surplus()
         yield from _ledger(dossier, row, climb)
+        yield from _published(dossier, row, climb, episode, reference)
+    numbers = {row["number"] for row in dossier.escalations}
+    for number in sorted({*_published_of(dossier)} - numbers):
+        about = Teller("notice", "notifier.escalations", f"{dossier.key} {number}", *_BY)
+        yield about.missing()
+
+
+def _published_of(dossier: Dossier) -> dict[int, Rows]:
+    """The events about each climb, in the order in which they were published."""
+    found: dict[int, Rows] = {}
+    for event in dossier.climbed:
+        body = json_body(event)
+        number = body.get("number") if isinstance(body, dict) else None
+        found.setdefault(number if isinstance(number, int) else 0, []).append(event)
+    return found
+
+
+def _published(
+    dossier: Dossier, row: asyncpg.Record, climb: Climb, episode: Episode | None, reference: Reference
+) -> Iterator[Difference]:
+    """Compare what is published of a climb with the climb: versions without a gap, the newest one is what it is."""
+    events = _published_of(dossier).get(row["number"], [])
+    by = ("theo notifier.escalations", "by notifier.escalations")
+    told = Teller("event", "notifier.outbox_archive", f"{dossier.key} {row['number']}", *by)
+    if not events:
+        known = episode is not None and reference.archived("notifier", episode.event_id)
+        if row["version"] and known:
+            yield told.missing()
+        return
+    versions = []
+    for event in events:
+        about = Teller("event", "notifier.outbox_archive", f"{dossier.key} {event['event_id']}", *by)
+        yield from envelope(event, EscalationChanged.TYPE, about)
+        body = json_body(event)
+        versions.append(body.get("version") if isinstance(body, dict) else None)
+    last = row["version"]
+    if versions != list(range(last - len(versions) + 1, last + 1)):
+        yield told.difference("version", versions, f"… {last}")
+    kept = Escalation(
+        row["obligation"], row["opened_at"], climb, row["next_at"], row["reason"], row["number"], row["resolved_at"],
+        row["resolution"], row["version"], row["changed_at"],
+    )  # fmt: skip
+    if row["changed_at"] is None:
+        yield told.difference("at", versions, "không có / none")
+        return
+    newest = json_body(events[-1])
+    yield from told.document(newest, event_of(kept).model_dump(mode="json"), "body")
 
 
 def _ladders_were_there(episode: Episode, reference: Reference) -> bool:

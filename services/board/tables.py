@@ -193,6 +193,30 @@ notices = Table(  # the ledger of notices, as notifier tells it
     Index("notices_escalated", "officer_id", postgresql_where=text("kind = 'escalation'")),
 )
 
+escalations = Table(  # the climb of each overdue report, as notifier tells it
+    "escalations",
+    metadata,
+    Column("obligation", Text, nullable=False),
+    Column("number", Integer, nullable=False),  # the obligation's first climb, its second …
+    Column("ladder", Text, nullable=False),
+    Column("ladder_version", Integer, nullable=False),
+    Column("opened_at", DateTime(timezone=True), nullable=False),
+    Column("position", Integer, nullable=False),  # rungs that are behind
+    Column("passed", JSONB, nullable=False),
+    Column("next_rung", Text),
+    Column("next_role", Text),
+    Column("next_at", DateTime(timezone=True)),
+    Column("reason", Text, nullable=False),  # why it has no next moment
+    Column("held_until", DateTime(timezone=True)),
+    Column("answers", JSONB, nullable=False),
+    Column("handed_on", JSONB, nullable=False),
+    Column("resolved_at", DateTime(timezone=True)),
+    Column("resolution", Text),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("version", Integer, nullable=False),
+    PrimaryKeyConstraint("obligation", "number"),
+)
+
 #: who may sign in; a person of the registry has one account at most
 accounts = Table(
     "accounts",

@@ -242,6 +242,9 @@ escalations = Table(
     Column("resolved_at", DateTime(timezone=True)),
     Column("resolution", Text),
     Column("document", JSONB, nullable=False),  # escalation.domain.Climb
+    # of the newest EscalationChanged; 0 and NULL: none yet
+    Column("version", Integer, nullable=False, server_default="0"),
+    Column("changed_at", DateTime(timezone=True)),
     PrimaryKeyConstraint("obligation", "number"),
     CheckConstraint("(resolved_at IS NULL) = (next_at IS NOT NULL OR reason <> '')", name="escalations_moving"),
     CheckConstraint("(resolved_at IS NULL) = (resolution IS NULL)", name="escalations_resolved"),

@@ -10,6 +10,7 @@ from shared.contract.events import (
     AgencyRegistered,
     AgencyRegrouped,
     CalendarLoaded,
+    EscalationChanged,
     EventModel,
     IntakeAvailable,
     IntakeUnavailable,
@@ -62,7 +63,7 @@ SUBSCRIPTIONS: dict[str, tuple[type[EventModel], ...]] = {
     "board.submissions": (SubmissionReceived, StepTaken),
     "board.verdicts": (VerdictReached, NotJudged),
     "board.compliance": (ObligationChanged,),
-    "board.notifications": (NotificationRecorded, NoticeRecorded),
+    "board.notifications": (NotificationRecorded, NoticeRecorded, EscalationChanged),
     "board.access": _ACCESS,
 }
 

@@ -9,6 +9,7 @@ from services.board.readmodel import store
 from shared.consuming.batch import Batch
 from shared.contract.events import (
     AgencyRegistered,
+    EscalationChanged,
     EventModel,
     NoticeRecorded,
     NotificationRecorded,
@@ -42,6 +43,7 @@ KEPT: Sequence[tuple[type[EventModel], Projection[Any]]] = (
     (StepTaken, store.STEPS),
     (NotificationRecorded, store.NOTICES),
     (NoticeRecorded, store.OTHER_NOTICES),
+    (EscalationChanged, store.ESCALATIONS),
 )
 
 

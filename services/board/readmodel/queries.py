@@ -190,6 +190,18 @@ _NOTICES_OF = text(f"""
      ORDER BY newest.at, newest.notification_id
 """)  # noqa: S608 - text of this module
 
+# of each report the climb that is open; of a report that was overdue before, another is over
+_OPEN_CLIMBS = text("""
+    SELECT DISTINCT ON (obligation) * FROM escalations
+     WHERE resolved_at IS NULL AND obligation = ANY(CAST(:keys AS text[])) ORDER BY obligation, number DESC
+""")
+_CLIMBS = text("SELECT * FROM escalations WHERE obligation = :key ORDER BY number")
+_PROMISES = text("""
+    SELECT DISTINCT ON (obligation) obligation, held_until, answers #>> '{-1,kind}' AS kind FROM escalations
+     WHERE resolved_at IS NULL AND held_until > :now AND obligation = ANY(CAST(:keys AS text[]))
+     ORDER BY obligation, number DESC
+""")
+
 # an escalation that this person was told of, with how the report stands now
 _TOLD = text(f"""
     SELECT {_COLUMNS}, n.step, n.at FROM notices n JOIN obligations o USING (obligation)
@@ -478,6 +490,19 @@ async def notices_of(snapshot: ReadTransaction, obligations: Sequence[str]) -> S
     return (await snapshot.execute(_NOTICES_OF, given)).mappings().all()
 
 
+async def open_climbs(snapshot: ReadTransaction, obligations: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+    """The open climb of each of these obligations, as its newest event tells it; none where no event has."""
+    given = {"keys": sorted(set(obligations))}
+    return {row["obligation"]: dict(row) for row in (await snapshot.execute(_OPEN_CLIMBS, given)).mappings()}
+
+
+async def promises(snapshot: ReadTransaction, obligations: Sequence[str], now: datetime) -> dict[str, RowMapping]:
+    """Until when the climbs of these obligations are stopped, and by which kind of answer; none of the others."""
+    given = {"keys": sorted(set(obligations)), "now": now}
+    rows = (await snapshot.execute(_PROMISES, given)).mappings() if obligations else ()
+    return {row["obligation"]: row for row in rows}
+
+
 async def frequent_findings(snapshot: ReadTransaction, obligations: Sequence[str]) -> Sequence[RowMapping]:
     """What these obligations' newest returned reports were returned for most often, with one message of each."""
     given = {"obligations": list(obligations), "last": MOST_FINDINGS - 1}
@@ -497,6 +522,7 @@ class Evidence:
     reports: Sequence[RowMapping]  # the newest version last
     steps: Sequence[RowMapping]
     notices: Sequence[RowMapping]
+    climbs: Sequence[Mapping[str, Any]]  # the newest last
     names: Mapping[str, tuple[str, str]]  # of people: name and title
     latest: RowMapping | None  # the newest version that was judged
     findings: str  # its findings, a JSON array
@@ -523,14 +549,29 @@ async def evidence(snapshot: ReadTransaction, key: str) -> Evidence | None:
     reports, older_reports = await _newest(snapshot, _REPORTS, key, MOST_VERSIONS)
     steps, older_steps = await _newest(snapshot, _STEPS, key, MOST_STEPS)
     notices, older_notices = await _newest(snapshot, _NOTICES, key, MOST_TOLD)
+    climbs = [dict(row) for row in (await snapshot.execute(_CLIMBS, {"key": key})).mappings()]
     latest = next((report for report in reversed(reports) if report["outcome"]), None)
     findings = "[]"
     if latest is not None:
         of_it = {"submission_id": latest["submission_id"]}
         findings = (await snapshot.execute(_FINDINGS, of_it)).scalar_one()
     ids = [state.officer_id, *(row["officer_id"] for row in (*reports, *notices)), *(row["by"] for row in steps)]
+    ids += people_of(climbs)
     older = older_reports or older_steps or older_notices
-    return Evidence(state, reports, steps, notices, await names(snapshot, ids), latest, findings, older)
+    known = await names(snapshot, ids)
+    return Evidence(state, reports, steps, notices, climbs, known, latest, findings, older)
+
+
+def people_of(climbs: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Ids of those who answered, handed on or were handed on to."""
+    return [
+        person
+        for climb in climbs
+        for person in (
+            *(given["by"] for given in climb["answers"]),
+            *(one for handed in climb["handed_on"] for one in (handed["by"], handed["to"])),
+        )
+    ]
 
 
 async def _newest(

@@ -8,6 +8,7 @@ from sqlalchemy import text
 from services.board import tables
 from shared.contract.events import (
     AgencyRegistered,
+    EscalationChanged,
     NoticeRecorded,
     NotificationRecorded,
     NotJudged,
@@ -61,10 +62,21 @@ VERDICTS: Projection[VerdictReached | NotJudged] = Projection(
 STEPS = Projection(tables.steps, StepTaken, version=("at",))
 NOTICES = Projection(tables.notices, NotificationRecorded)
 OTHER_NOTICES = Projection(tables.notices, NoticeRecorded)
+ESCALATIONS = Projection(
+    tables.escalations,
+    EscalationChanged,
+    values={
+        "passed": lambda climb: listed(climb, "passed"),
+        "answers": lambda climb: listed(climb, "answers"),
+        "handed_on": lambda climb: listed(climb, "handed_on"),
+    },
+    # a notifier that lost its database counts versions anew, later
+    version=("at", "version"),
+)
 
 
 _FOLLOWED = ("agencies", "officers", "people", "regimes", "requests", "obligations", "obligation_documents",
-             "reports", "verdicts", "steps", "notices")  # fmt: skip
+             "reports", "verdicts", "steps", "notices", "escalations")  # fmt: skip
 
 
 async def forget(tx: Transaction) -> int:

@@ -213,7 +213,7 @@ async def hand_over(
         after, letter = hand_on(escalation, handing, person, by, facts)
     except CalendarGap:
         after, letter = hand_on(escalation, handing, person, by, Facts(obligation, directory, None))
-    await store.save(tx, [after])
+    await store.save(tx, [(escalation, after)], now)
     return after, letter
 
 
@@ -249,5 +249,5 @@ async def give(
             after = acknowledge(escalation, answer, calendar)
         except CalendarGap:
             raise Refused("no_calendar") from None
-    await store.save(tx, [after])
+    await store.save(tx, [(escalation, after)], now)
     return after

@@ -103,6 +103,8 @@ class Escalation(Struct, frozen=True):
     number: int = 0  # the obligation's first climb, its second …; 0 before it is stored
     resolved_at: datetime | None = None
     resolution: Resolution | None = None
+    version: int = 0  # of what is published of it; 0: nothing yet
+    changed_at: datetime | None = None  # the moment of that version
 
     @property
     def open(self) -> bool:
@@ -123,11 +125,18 @@ class Facts:
 
 
 def start(
-    obligation: Obligation, ladder: Ladder, at: datetime, notices: Iterable[Notice], *, headless: bool = False
+    obligation: Obligation,
+    ladder: Ladder,
+    at: datetime,
+    notices: Iterable[Notice],
+    *,
+    headless: bool = False,
+    facts: Facts | None = None,
 ) -> Escalation:
     """The escalation of a report that has just become overdue; `notices` are those planned with it.
 
-    Where the ladder tells the head at once, these hold that rung already.
+    Where the ladder tells the head at once, these hold that rung already. Its next moment is that of the next rung;
+    where nothing says when that is due, it is looked at once.
     headless: the agency has no head who can be told.
     """
     step = "overdue" if obligation.overdue_count == 1 else f"overdue/{obligation.overdue_count}"
@@ -139,7 +148,13 @@ def start(
             passed.append(_passed_by(rung, at, to_heads if at_once else ()))
             if at_once:
                 break
-    return Escalation(obligation.key, at, Climb(ladder, step, len(passed), tuple(passed), headless=headless), at)
+    begun = Climb(ladder, step, len(passed), tuple(passed), headless=headless)
+    next_at: datetime | None = at
+    reason = ""
+    if facts is not None and facts.calendar is not None:
+        with contextlib.suppress(CalendarGap):
+            next_at, reason = next_move(begun, facts)
+    return Escalation(obligation.key, at, begun, next_at, reason)
 
 
 def announce(

@@ -1,4 +1,4 @@
-"""SQL of escalations; set-based. Nothing here commits.
+"""SQL of escalations; set-based. What changes is published in the same transaction. Nothing here commits.
 
 Locks are taken in one order, obligations before escalations, both sorted.
 """
@@ -11,9 +11,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy import text
 
 from services.notifier.escalation.domain import Climb, Escalation, Resolution
+from services.notifier.escalation.publishing import as_published, publish_escalations
 from services.notifier.planning.directory import Officer
 from services.notifier.planning.domain import LetterFacts, Notice, Obligation
 from services.notifier.planning.store import kept_facts
@@ -25,28 +27,32 @@ _ENCODE = msgspec.json.Encoder().encode
 _BEGUN = {
     "obligation": "text", "place": "int", "ladder": "text", "ladder_version": "int", "opened_at": "timestamptz",
     "next_at": "timestamptz", "reason": "text", "resolved_at": "timestamptz", "resolution": "text",
-    "document": "jsonb",
+    "document": "jsonb", "changed_at": "timestamptz",
 }  # fmt: skip
 _BEGIN = text(f"""
     INSERT INTO escalations (obligation, number, ladder, ladder_version, opened_at, next_at, reason, resolved_at,
-                             resolution, document)
+                             resolution, document, version, changed_at)
     SELECT row.obligation,
            row.place + coalesce((SELECT max(number) FROM escalations e WHERE e.obligation = row.obligation), 0),
            row.ladder, row.ladder_version, row.opened_at, row.next_at, row.reason, row.resolved_at, row.resolution,
-           row.document
+           row.document, 1, row.changed_at
       FROM {bulk.unnest(_BEGUN)} ORDER BY row.obligation, row.place
     ON CONFLICT DO NOTHING
+    RETURNING obligation, number
 """)  # noqa: S608 - column names of this module
 
-_RESOLVED = {"obligation": "text", "resolution": "text", "at": "timestamptz"}
+_COLUMNS = "obligation, opened_at, document, next_at, reason, number, resolved_at, resolution, version, changed_at"
+_ENDED = ", ".join(f"e.{column}" for column in _COLUMNS.split(", "))
+_RESOLVED = {"obligation": "text", "resolution": "text", "at": "timestamptz", "now": "timestamptz"}
 # Who was told is whoever's notice left, or may have: what was waiting, alone or with others, is cancelled before.
 _RESOLVE = text(f"""
     WITH over AS (
         UPDATE escalations e
-           SET next_at = NULL, reason = '', resolved_at = row.at, resolution = row.resolution
+           SET next_at = NULL, reason = '', resolved_at = row.at, resolution = row.resolution,
+               version = e.version + 1, changed_at = greatest(e.changed_at, row.now)
           FROM {bulk.unnest(_RESOLVED)}
          WHERE e.obligation = row.obligation AND e.resolved_at IS NULL
-        RETURNING e.obligation, e.resolution, e.resolved_at, e.document ->> 'step' AS step
+        RETURNING {_ENDED}, e.document ->> 'step' AS step
     ), told AS (
         SELECT DISTINCT ON (n.obligation, n.officer_id) n.obligation, n.officer_id, n.recipient, n.facts
           FROM over JOIN notifications n ON n.obligation = over.obligation
@@ -54,7 +60,7 @@ _RESOLVE = text(f"""
            AND starts_with(n.step, over.step || '/')
          ORDER BY n.obligation, n.officer_id, n.id DESC
     )
-    SELECT over.obligation, over.resolution, over.resolved_at, over.step, told.officer_id, told.recipient, told.facts
+    SELECT over.*, told.officer_id, told.recipient, told.facts
       FROM over LEFT JOIN told ON told.obligation = over.obligation ORDER BY over.obligation, told.officer_id
 """)  # noqa: S608 - column names of this module
 
@@ -68,7 +74,6 @@ _LOOK_AT_ALL = text("UPDATE escalations SET next_at = :at WHERE resolved_at IS N
 _DUE = text("""
     SELECT obligation FROM escalations WHERE next_at <= :now ORDER BY next_at, obligation LIMIT :limit
 """)
-_COLUMNS = "obligation, opened_at, document, next_at, reason, number, resolved_at, resolution"
 _TAKE = text(f"""
     SELECT {_COLUMNS} FROM escalations
      WHERE resolved_at IS NULL AND next_at <= :now AND obligation = ANY(CAST(:keys AS text[]))
@@ -90,12 +95,12 @@ _FAILED = text("""
 _TOLD_UNTIL = text("SELECT until FROM told_before")
 _SAVED = {
     "obligation": "text", "number": "int", "next_at": "timestamptz", "reason": "text", "resolved_at": "timestamptz",
-    "resolution": "text", "document": "jsonb",
+    "resolution": "text", "document": "jsonb", "version": "int", "changed_at": "timestamptz",
 }  # fmt: skip
 _SAVE = text(f"""
     UPDATE escalations e
        SET next_at = row.next_at, reason = row.reason, resolved_at = row.resolved_at, resolution = row.resolution,
-           document = row.document
+           document = row.document, version = row.version, changed_at = row.changed_at
       FROM {bulk.unnest(_SAVED)} WHERE e.obligation = row.obligation AND e.number = row.number
 """)  # noqa: S608 - column names of this module
 # A notice that the mail server refused for good told nobody: its escalation is looked at again.
@@ -114,37 +119,58 @@ _COUNTS = text("""
 """)
 
 
-async def insert(tx: Transaction, begun: Mapping[str, Sequence[Escalation]]) -> None:
-    """Store new escalations, in order per obligation, under whose lock this runs."""
+async def insert(tx: Transaction, begun: Mapping[str, Sequence[Escalation]], now: datetime) -> None:
+    """Store new escalations and publish them, in order per obligation, under whose lock this runs.
+
+    `now`: business time.
+    """
     rows = [
         (
             key, place, one.climb.ladder.name, one.climb.ladder.version, one.opened_at, one.next_at, one.reason,
-            one.resolved_at, one.resolution, _ENCODE(one.climb).decode(),
+            one.resolved_at, one.resolution, _ENCODE(one.climb).decode(), now,
         )
         for key, escalations in sorted(begun.items())
         for place, one in enumerate(escalations, 1)
     ]  # fmt: skip
-    if rows:
-        await tx.execute(_BEGIN, bulk.parameters(_BEGUN, rows))
+    if not rows:
+        return
+    stored: dict[str, list[int]] = {}
+    for obligation, number in await tx.execute(_BEGIN, bulk.parameters(_BEGUN, rows)):
+        stored.setdefault(obligation, []).append(number)
+    await publish_escalations(
+        tx,
+        [
+            replace(as_published(one, None, now), number=number)
+            for key, numbers in sorted(stored.items())
+            for one, number in zip(begun[key], sorted(numbers), strict=True)
+        ],
+    )
 
 
 async def resolve(
-    tx: Transaction, resolved: Mapping[str, tuple[Resolution, datetime]], obligations: Mapping[str, Obligation]
+    tx: Transaction,
+    resolved: Mapping[str, tuple[Resolution, datetime]],
+    obligations: Mapping[str, Obligation],
+    now: datetime,
 ) -> tuple[list[Notice], list[Resolution]]:
-    """End the open escalations of these obligations, after what was waiting to go out is cancelled.
+    """End the open escalations of these obligations, after what was waiting to go out is cancelled, and publish it.
 
-    Returns the notices to whoever above the officer was told, and how each escalation ended.
+    Returns the notices to whoever above the officer was told, and how each escalation ended. `now`: business time.
     """
     if not resolved:
         return [], []
-    rows = [(key, resolution, at) for key, (resolution, at) in sorted(resolved.items())]
+    rows = [(key, resolution, at, now) for key, (resolution, at) in sorted(resolved.items())]
     notices: list[Notice] = []
     ended: dict[str, Resolution] = {}
+    over: dict[str, Escalation] = {}
     for row in (await tx.execute(_RESOLVE, bulk.parameters(_RESOLVED, rows))).mappings():
+        if row["obligation"] not in over:
+            over[row["obligation"]] = _escalation(row)
         ended[row["obligation"]] = row["resolution"]
         facts = None if row["officer_id"] is None else kept_facts(row["obligation"], row["facts"])
         if facts is not None:
             notices.append(_resolved(obligations[row["obligation"]], row, facts))
+    await publish_escalations(tx, over.values())
     return notices, list(ended.values())
 
 
@@ -205,7 +231,7 @@ def _escalation(row: Mapping[Any, Any]) -> Escalation:
     climb = msgspec.convert(row["document"], Climb, strict=False)
     return Escalation(
         row["obligation"], row["opened_at"], climb, row["next_at"], row["reason"], row["number"], row["resolved_at"],
-        row["resolution"],
+        row["resolution"], row["version"], row["changed_at"],
     )  # fmt: skip
 
 
@@ -223,15 +249,21 @@ async def told_until(tx: ReadTransaction) -> datetime | None:
     return until
 
 
-async def save(tx: Transaction, changed: Collection[Escalation]) -> None:
-    """Write back locked escalations."""
-    if changed:
-        rows = (
-            (one.obligation, one.number, one.next_at, one.reason, one.resolved_at, one.resolution,
-             _ENCODE(one.climb).decode())
-            for one in changed
-        )  # fmt: skip
-        await tx.execute(_SAVE, bulk.parameters(_SAVED, rows))
+async def save(tx: Transaction, changes: Collection[tuple[Escalation, Escalation]], now: datetime) -> None:
+    """Write back locked escalations, each as it was and as it is, and publish those that have changed.
+
+    `now`: business time.
+    """
+    if not changes:
+        return
+    changed = [(before, as_published(after, before, now)) for before, after in changes]
+    rows = (
+        (one.obligation, one.number, one.next_at, one.reason, one.resolved_at, one.resolution,
+         _ENCODE(one.climb).decode(), one.version, one.changed_at)
+        for _, one in changed
+    )  # fmt: skip
+    await tx.execute(_SAVE, bulk.parameters(_SAVED, rows))
+    await publish_escalations(tx, [one for before, one in changed if one.version > before.version])
 
 
 async def look_at_refused(tx: Transaction, notices: Collection[Any], at: datetime) -> None:

@@ -13,6 +13,7 @@ from services.notifier import metrics
 from services.notifier.channels.webhook import telling
 from services.notifier.escalation import store
 from services.notifier.escalation.domain import LOOK_AGAIN, Escalation, Facts, Resolution, climb
+from services.notifier.escalation.publishing import ERROR
 from services.notifier.ladders.store import LadderShelf
 from services.notifier.planning import store as planning
 from services.notifier.planning.domain import Notice, Obligation
@@ -54,7 +55,7 @@ class EscalationSweep:
         calendar, until, failed = (
             await planning.calendar(tx), await store.told_until(tx), await store.failed(tx, keys)
         )  # fmt: skip
-        moved: list[Escalation] = []
+        moved: list[tuple[Escalation, Escalation]] = []  # before, after
         notices: list[Notice] = []
         over: dict[str, tuple[Resolution, datetime]] = {}
         for escalation in due:
@@ -67,13 +68,13 @@ class EscalationSweep:
                 after, told = climb(escalation, facts, now)
             except Exception as error:
                 log.exception("An escalation cannot be moved.", action="escalation.failed", obligation=obligation.key)
-                after, told = replace(escalation, next_at=now + LOOK_AGAIN, reason=f"error:{error!r}"[:300]), ()
-            moved.append(after)
+                after, told = replace(escalation, next_at=now + LOOK_AGAIN, reason=f"{ERROR}{error!r}"[:300]), ()
+            moved.append((escalation, after))
             notices += told
             for passed in after.climb.passed[len(escalation.climb.passed) :]:
                 metrics.ESCALATIONS_MOVED_TOTAL.labels("told" if passed.told else "skipped").inc()
-        await store.save(tx, moved)
-        resolved, ended = await store.resolve(tx, over, obligations)
+        await store.save(tx, moved, now)
+        resolved, ended = await store.resolve(tx, over, obligations, now)
         for resolution in ended:
             metrics.ESCALATIONS_RESOLVED_TOTAL.labels(resolution).inc()
         for kind, state in await planning.insert_notices(

@@ -158,7 +158,8 @@ async def apply_compliance(
                 plan = replace(plan, notices=escalation.announce(plan.notices, ladder, plan.obligation, calendar))
             plans.add(plan)
             if before.overdue or ladder is not None:
-                plans.follow(before, plan, ladder, event.body.at, headless=headless)
+                facts = escalation.Facts(plan.obligation, directory, calendar)
+                plans.follow(before, plan, ladder, event.body.at, headless=headless, facts=facts)
             if event.body.agency in heard and event.body.version > before.version:
                 plans.tell(news(event.body, before, plan))
         except NotYetRegistered as error:
@@ -324,13 +325,20 @@ class _Plans:
             self._notices.setdefault(plan.obligation.key, []).extend(plan.notices)
 
     def follow(
-        self, before: Obligation, plan: Plan, ladder: Ladder | None, at: datetime, *, headless: bool = False
+        self,
+        before: Obligation,
+        plan: Plan,
+        ladder: Ladder | None,
+        at: datetime,
+        *,
+        headless: bool,
+        facts: escalation.Facts,
     ) -> None:
         """Begin, end or look at the escalation of an obligation that was overdue or has just become so."""
         key, after = before.key, plan.obligation
         begun = self._begun.get(key)
         if ladder is not None:
-            one = escalation.start(after, ladder, at, plan.notices, headless=headless)
+            one = escalation.start(after, ladder, at, plan.notices, headless=headless, facts=facts)
             self._begun.setdefault(key, []).append(one)
         elif (why := escalation.resolution_of(before, after)) is not None:
             if begun:
@@ -364,10 +372,11 @@ class _Plans:
         again = [Cancel(key, ("resolved",), "superseded_by_overdue") for key in self._begun]
         await store.cancel(tx, [*self._cancels, *again], now)
         still_open = {key for key, begun in self._begun.items() if begun[-1].open}
-        resolved, ended = await escalations.resolve(tx, self._resolved, self.obligations)
+        at = context.business.now()
+        resolved, ended = await escalations.resolve(tx, self._resolved, self.obligations, at)
         for resolution in ended:
             metrics.ESCALATIONS_RESOLVED_TOTAL.labels(resolution).inc()
-        await escalations.insert(tx, self._begun)
+        await escalations.insert(tx, self._begun, at)
         await escalations.look_again(tx, self._looked_at)
         planned = [notice for _, notices in sorted(self._notices.items()) for notice in notices]
         planned += [

@@ -21,11 +21,16 @@ from shared.contract.events.compliance import (
     Standing,
 )
 from shared.contract.events.notifications import (
+    ClimbAnswer,
+    ClimbHandedOn,
+    EscalationChanged,
     NoticeRecorded,
     NotificationKind,
     NotificationOutcome,
     NotificationRecorded,
     RecordedEvent,
+    RungPassed,
+    RungPerson,
     StepNoticeKind,
     WebhookHealth,
     WebhookStopped,
@@ -105,6 +110,7 @@ MODELS: dict[str, type[EventModel]] = {
         NoticeRecorded,
         WebhookStopped,
         WebhookHealth,
+        EscalationChanged,
     )
 }
 
@@ -123,10 +129,13 @@ __all__ = [
     "AttachmentField",
     "CalendarLoaded",
     "Change",
+    "ClimbAnswer",
+    "ClimbHandedOn",
     "ComplianceEvent",
     "Contact",
     "Cutoff",
     "Deadline",
+    "EscalationChanged",
     "EventModel",
     "ExactDecimal",
     "FigureField",
@@ -160,6 +169,8 @@ __all__ = [
     "RulePack",
     "RuleSide",
     "RuleTest",
+    "RungPassed",
+    "RungPerson",
     "ScoreLine",
     "Severity",
     "SharingGranted",

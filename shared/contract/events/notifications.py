@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from shared.contract.events.base import NOTIFICATIONS, EventModel, Moment
+from shared.contract.events.base import NOTIFICATIONS, EventModel, Model, Moment
 
 NotificationKind = Literal["reminder", "overdue", "returned", "escalation"]
 #: certification (chờ ký): of the head · decision (quyết định) on a request for time, an explanation, an appeal ·
@@ -85,6 +85,83 @@ class WebhookHealth(EventModel):
     @property
     def key(self) -> str:
         return f"webhook/{self.webhook_id}"
+
+
+class RungPerson(Model):
+    """A person told at a rung; `step` and person name the notice (NotificationRecorded)."""
+
+    person: str
+    agency: str
+    step: str
+
+
+class RungPassed(Model):
+    """A rung that is behind: when it was passed, whom it told, and why it told nobody in some place."""
+
+    rung: str  # its name on the ladder: t, t+3d
+    at: Moment
+    told: tuple[RungPerson, ...] = ()
+    skipped: tuple[str, ...] = ()  # reason:agency
+
+
+class ClimbAnswer(Model):
+    """What a person who was told answered."""
+
+    at: Moment
+    by: str  # id of the person
+    kind: str  # acknowledged (đã nắm), snoozed (tạm hoãn), taken_back (rút lại); others may follow
+    until: Moment | None = None
+    reason: str = ""
+    notice: str = ""  # id of the notice that it answers
+    via: str = ""  # the agency whose system gave it for the person
+
+
+class ClimbHandedOn(Model):
+    """Whom a person who was told has handed the matter on to (chuyển giao)."""
+
+    at: Moment
+    by: str  # id of the person
+    to: str  # id of the person
+    agency: str  # of the other person
+    rung: str
+    reason: str
+    notice: str = ""  # id of the notice by which it was handed on
+    via: str = ""  # the agency whose system, or the operator who, did it for the person
+
+
+class EscalationChanged(EventModel):
+    """The climb of one overdue report up its ladder (chuyển cấp) as it stands now, whole.
+
+    An obligation may be overdue again, so it has a first climb, a second one and so on (`number`). Of one climb the
+    event with the greatest (`at`, `version`) counts.
+    """
+
+    TYPE: ClassVar[str] = "vn.thongsuot.notification.escalation.v1"
+    TOPIC: ClassVar[str] = NOTIFICATIONS
+
+    obligation: str
+    agency: str
+    number: int
+    ladder: str
+    ladder_version: int  # as it was when the climb began
+    opened_at: Moment  # business time, like all moments here
+    position: int = 0  # how many rungs are behind
+    passed: tuple[RungPassed, ...] = ()
+    next_rung: str | None = None  # None: none is above, or it is over
+    next_role: str | None = None  # whom it tells: head, provincial_office, chair, head_above, officer
+    next_at: Moment | None = None  # None too while the moment is not known
+    reason: str = ""  # why it is not known or there is none: at_the_top, no_calendar:YEAR, waits_for:RECORD, error
+    held_until: Moment | None = None  # nobody further is told before that, by the last of the answers
+    answers: tuple[ClimbAnswer, ...] = ()
+    handed_on: tuple[ClimbHandedOn, ...] = ()
+    resolved_at: Moment | None = None
+    resolution: str | None = None  # answered, not_owed, not_overdue; others may follow
+    at: Moment
+    version: int  # of this climb
+
+    @property
+    def key(self) -> str:
+        return self.obligation
 
 
 #: the entry of a notice of any kind

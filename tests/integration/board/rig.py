@@ -25,6 +25,7 @@ from shared.access import BY_TOKENS
 from shared.consuming.batch import Batch
 from shared.contract.events import (
     AgencyRegistered,
+    EscalationChanged,
     EventModel,
     Finding,
     NotificationRecorded,
@@ -180,6 +181,18 @@ def notice(
             "version": version, "kind": kind, **changes,
         }
     )  # fmt: skip
+
+
+def escalation(version: int = 1, code: str = DEPARTMENT, period: str = "2026-M10", **state: Any) -> EscalationChanged:
+    """The climb of an overdue report whose head was told as soon as it was overdue."""
+    told = {"person": HEAD, "agency": code, "step": "overdue/rung-1"}
+    base = {
+        "obligation": f"{code}/{MONTHLY}/{period}", "agency": code, "number": 1, "ladder": "default",
+        "ladder_version": 2, "opened_at": DEADLINE, "position": 1,
+        "passed": [{"rung": "t", "at": DEADLINE, "told": [told]}], "next_rung": "t+3d",
+        "next_role": "provincial_office", "next_at": DEADLINE + timedelta(days=4), "at": DEADLINE, "version": version,
+    }  # fmt: skip
+    return EscalationChanged.model_validate({**base, **state})
 
 
 class Browser(httpx.AsyncClient):

@@ -12,10 +12,12 @@ from services.board.readmodel import store as readmodel
 from shared.contract.events import EventModel
 from tests.integration.board.rig import (
     COMMUNE,
+    DEADLINE,
     DEPARTMENT,
     OFFICER,
     World,
     changed,
+    escalation,
     fulfilled,
     not_judged,
     notice,
@@ -28,7 +30,7 @@ from tests.integration.board.rig import (
 )
 
 _TABLES = ("agencies", "officers", "people", "regimes", "requests", "obligations", "obligation_documents",
-           "reports", "verdicts", "steps", "notices")  # fmt: skip
+           "reports", "verdicts", "steps", "notices", "escalations")  # fmt: skip
 
 
 async def state(world: World) -> dict[str, list[Any]]:
@@ -56,6 +58,9 @@ def events() -> list[EventModel]:
         notice(1, outcome="unknown"),
         notice(1, version=2),
         notice(2, "escalation"),
+        escalation(),
+        escalation(2, held_until=DEADLINE + timedelta(days=7)),
+        escalation(number=2),
     ]
 
 
@@ -64,13 +69,14 @@ async def test_any_order_and_any_repetition_leave_one_state(world: World) -> Non
     expected = await state(world)
     assert {name: len(rows) for name, rows in expected.items()} == {
         "agencies": 4, "officers": 4, "people": 3, "regimes": 2, "requests": 0, "obligations": 2,
-        "obligation_documents": 2, "reports": 2, "verdicts": 2, "steps": 2, "notices": 2,
+        "obligation_documents": 2, "reports": 2, "verdicts": 2, "steps": 2, "notices": 2, "escalations": 2,
     }  # fmt: skip
     assert [row["name"] for row in expected["officers"] if row["officer_id"] == OFFICER] == ["Tên mới"]
     assert {row["obligation"]: row["standing"] for row in expected["obligations"]} == {
         f"{DEPARTMENT}/BC-THANG/2026-M10": "fulfilled", f"{COMMUNE}/BC-THANG/2026-M10": "nothing_sent",
     }  # fmt: skip
     assert {(row["revision"], row["outcome"]) for row in expected["verdicts"]} == {(2, "returned"), (2, "accepted")}
+    assert [(row["number"], row["version"]) for row in expected["escalations"]] == [(1, 2), (2, 1)]
     for seed in range(3):
         shuffled = events() * 2
         random.Random(seed).shuffle(shuffled)
@@ -94,6 +100,18 @@ async def test_a_verdict_reached_again_after_its_owners_loss_is_the_one_shown(wo
         assert (row["decided_at"], row["revision"]) == (again.decided_at, 1)
 
 
+async def test_a_climb_told_again_after_its_owners_loss_is_the_one_shown(world: World) -> None:
+    """A notifier that lost its database counts versions anew, later."""
+    again = escalation(at=DEADLINE + timedelta(days=2), position=2)
+    for order in ((escalation(), escalation(9), again), (again, escalation(9))):
+        async with world.database.transaction() as tx:
+            await readmodel.forget(tx)
+        for event in order:
+            await world.feed(event)
+        (row,) = await world.rows("SELECT position, version FROM escalations")
+        assert (row["position"], row["version"]) == (2, 1)
+
+
 async def test_a_difference_would_be_seen(world: World) -> None:
     """Negative control of the test above: without the newest of each, the state differs."""
     await world.feed(*events())
@@ -108,7 +126,7 @@ async def test_a_rebuild_keeps_who_may_sign_in(world: World) -> None:
     browser = await world.signed_in(OFFICER)
     await world.feed(*events())
     async with world.database.transaction() as tx:
-        assert await readmodel.forget(tx) == 25
+        assert await readmodel.forget(tx) == 27
     assert (await world.rows("SELECT count(*) AS rows FROM inbox"))[0]["rows"] == 0
     assert (await browser.get("/")).status_code == 303  # nobody is known until the registry has come again
     await world.feed(*events())

@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from services.notifier import metrics
 from services.notifier.escalation import sweep as sweeping
+from services.notifier.escalation.answering import give
 from services.notifier.escalation.domain import climb
 from services.notifier.escalation.sweep import EscalationSweep
 from services.notifier.ladders import store as ladders
 from services.notifier.ladders.data import LadderError, parse_ladder
 from services.notifier.ladders.store import LadderShelf
-from shared.contract.events import CalendarLoaded
+from shared.contract.events import CalendarLoaded, EscalationChanged
 from shared.runtime.clock import LOCAL_ZONE
 from tests.fakes.smtp import FakeSmtp
 from tests.integration.notifier.rig import (
@@ -211,3 +213,57 @@ async def test_a_loaded_ladder_never_changes_and_those_after_it_are_climbed_by_w
     await at(world, DEADLINE + timedelta(hours=4))
     assert "overdue/rung-t" in await steps(world, "pending")
     assert {row["obligation"][-3:]: row["ladder_version"] for row in await escalations(world)} == {"M10": 2, "M09": 3}
+
+
+async def published(world: World) -> list[EscalationChanged]:
+    rows = await world.rows(
+        "SELECT body FROM outbox WHERE type = :type AND key = :key ORDER BY id", type=EscalationChanged.TYPE, key=KEY
+    )
+    return [EscalationChanged.model_validate_json(bytes(row["body"])) for row in rows]
+
+
+async def test_a_climb_is_published_whole_at_each_turn_and_at_no_look(world: World, smtp: FakeSmtp) -> None:
+    await world.feed("registry", *registry())
+    await world.feed("compliance", CALENDAR, overdue())
+    (begun,) = await published(world)
+    assert (begun.version, begun.position, begun.next_rung, begun.next_at) == (1, 1, "t+3d", day(22))
+    await at(world, DEADLINE + timedelta(hours=1))  # nothing is due
+    assert len(await published(world)) == 1
+    await world.drain(world.dispatcher(smtp))
+    (told,) = [row for row in await world.ledger() if row["step"] == "overdue/rung-1"]
+    async with world.database.transaction() as tx:
+        await give(tx, told["id"], "acknowledged", date(2026, 10, 23), "Đang tổng hợp", world.business.now())
+    await at(world, day(22))  # held until the 23rd
+    await at(world, day(23))
+    await world.feed("compliance", fulfilled(at=day(23)))
+    found = await published(world)
+    assert [one.version for one in found] == list(range(1, len(found) + 1))
+    assert [(one.position, one.held_until, one.resolution) for one in found] == [
+        (1, None, None), (1, day(23), None), (1, day(23), None), (2, None, None), (2, None, "answered"),
+    ]  # fmt: skip
+    assert [one.next_at for one in found] == [day(22), None, day(23), day(28), None]
+    assert [given.reason for given in found[-1].answers] == ["Đang tổng hợp"]
+    (row,) = await escalations(world)
+    assert (row["version"], row["changed_at"]) == (5, found[-1].at)
+
+
+async def test_a_climb_that_begins_and_ends_within_a_batch_is_published_once(world: World) -> None:
+    await world.feed("registry", *registry())
+    await world.feed("compliance", CALENDAR, overdue(), fulfilled(), changed(5, "overdue", overdue=True))
+    assert [(one.number, one.version, one.resolution) for one in await published(world)] == [
+        (1, 1, "answered"), (2, 1, None),
+    ]  # fmt: skip
+    rows = await escalations(world)
+    assert [(row["number"], row["version"]) for row in rows] == [(1, 1), (2, 1)]
+
+
+async def test_what_was_open_before_it_was_published_is_at_its_next_look(world: World) -> None:
+    """As the migration leaves it."""
+    await world.feed("registry", *registry())
+    await world.feed("compliance", CALENDAR, overdue())
+    async with world.database.transaction() as tx:
+        await tx.execute(text("DELETE FROM outbox"))
+        await tx.execute(text("UPDATE escalations SET version = 0, changed_at = NULL, next_at = opened_at"))
+    await at(world, DEADLINE + timedelta(hours=1))
+    (told,) = await published(world)
+    assert (told.version, told.next_at, told.at) == (1, day(22), DEADLINE + timedelta(hours=1))

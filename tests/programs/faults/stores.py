@@ -58,7 +58,7 @@ FOLLOWS: dict[str, frozenset[str]] = {
         "board.submissions": ("submission.received", "submission.step"),
         "board.verdicts": ("verdict.reached", "verdict.not_judged"),
         "board.compliance": ("obligation.changed",),
-        "board.notifications": ("notification.recorded",),
+        "board.notifications": ("notification.recorded", "notification.escalation"),
         "board.access": _ACCESS,
     }.items()
 }

@@ -1,0 +1,12 @@
+"""What is published of escalations."""
+
+from shared.postgres.migrations import run_sql
+
+revision = "0030"
+down_revision = "0029"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    run_sql(__file__)
