@@ -39,8 +39,10 @@ class Escalations:
         lines = await queries.escalated(visit.snapshot, visit.view, visit.person.person_id, after)
         shown = [*mine[: queries.MOST_OWN], *lines[:PAGE_ROWS]]
         notices = await queries.notices_of(visit.snapshot, [line.obligation for line in shown])
-        names = await queries.names(visit.snapshot, [notice["officer_id"] for notice in notices])
-        found, own = climbs.climbs(shown, notices, names), min(len(mine), queries.MOST_OWN)
+        courses = await queries.open_climbs(visit.snapshot, [line.obligation for line in shown])
+        told = [notice["officer_id"] for notice in notices]
+        names = await queries.names(visit.snapshot, [*told, *queries.people_of(courses.values())])
+        found, own = climbs.climbs(shown, notices, names, courses, visit.now), min(len(mine), queries.MOST_OWN)
         return visit.show(
             "escalations.html.j2", mine=found[:own], more=len(mine) > own, others=found[own:],
             acts=self._site.actor.can("notifier"), following=following(lines), first=after is None,
@@ -89,11 +91,14 @@ class Escalations:
             line, step, at = found
             colleagues = await queries.colleagues(snapshot, visit.person.agency, visit.person.person_id)
             named = await called(visit, [line])
+            row = (await queries.open_climbs(snapshot, [line.obligation])).get(line.obligation)
+            names = await queries.names(snapshot, queries.people_of([row] if row is not None else []))
         refused = answer if isinstance(answer, Refused) else None
         return visit.show(
             "escalation.html.j2", refused.status if refused else 200, line=line, notice=notice,
             rung=climbs.rung_of(step), told_at=at, colleagues=colleagues, acts=self._site.actor.can("notifier"),
-            refused=refused, what=what, given=given if refused and given else {},
+            course=climbs.course_of(row, names, visit.now), refused=refused, what=what,
+            given=given if refused and given else {},
             outcome=_outcome(answer.document) if isinstance(answer, Done) else None, **named,
         )  # fmt: skip
 

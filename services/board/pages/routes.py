@@ -176,8 +176,10 @@ async def inbox(visit: Visit) -> Response:
     lines = await queries.inbox(visit.snapshot, visit.view, visit.now, after)
     counts = await queries.counts(visit.snapshot, visit.view, visit.now)
     shown = lines[:PAGE_ROWS]
+    late = [line.obligation for line in shown if line.overdue]
     return visit.show(
-        "inbox.html.j2", lines=shown, counts=counts, following=following(lines), first=after is None,
+        "inbox.html.j2", lines=shown, promises=await queries.promises(visit.snapshot, late, visit.now),
+        counts=counts, following=following(lines), first=after is None,
         **await called(visit, shown),
     )  # fmt: skip
 

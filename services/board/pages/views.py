@@ -11,7 +11,8 @@ from typing import Any, Literal
 import msgspec
 from sqlalchemy import RowMapping
 
-from services.board.pages.words import NOTICES, OUTCOMES, STATES, STEPS, Pair
+from services.board.pages import climbs
+from services.board.pages.words import ANSWERS, NOTICES, OUTCOMES, RESOLUTIONS, STATES, STEPS, Pair
 from services.board.readmodel.queries import Evidence, Line
 from shared.contract.events import ObligationChanged
 from shared.runtime.clock import LOCAL_ZONE
@@ -95,6 +96,11 @@ def day(value: date | None) -> str:
     return f"{value:%d/%m/%Y}" if value else ""
 
 
+def day_of_moment(value: datetime) -> str:
+    """`18/10/2026` of a moment, Vietnam's time."""
+    return day(value.astimezone(LOCAL_ZONE).date())
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A line of an obligation's evidence."""
@@ -134,6 +140,8 @@ def timeline(evidence: Evidence) -> list[Entry]:
         said_vi, said_en = OUTCOMES.get(notice["outcome"], (notice["outcome"], notice["outcome"]))
         to = _name(notice["officer_id"], evidence)
         entries.append(Entry(notice["at"], "notice", (vi, en), to, (said_vi, said_en), str(notice["notification_id"])))
+    for climb in evidence.climbs:
+        entries += _of_climb(climb, evidence.names)
     for line in state.lines:
         points = number(line.points)
         points_en = number(line.points, language="en")
@@ -146,7 +154,7 @@ def timeline(evidence: Evidence) -> list[Entry]:
                 str(line.event_id or line.line_id),
             )
         )  # fmt: skip
-    order = {"terms": 0, "report": 1, "verdict": 2, "step": 3, "score": 4, "notice": 5}
+    order = {"terms": 0, "report": 1, "verdict": 2, "step": 3, "score": 4, "escalation": 5, "notice": 6, "answer": 7}
     return sorted(entries, key=lambda entry: (entry.at, order[entry.kind]))
 
 
@@ -183,6 +191,32 @@ def _of_report(report: RowMapping, evidence: Evidence) -> list[Entry]:
         "", counted, str(report["submission_id"]),
     )  # fmt: skip
     return [received, judged]
+
+
+def _of_climb(climb: Mapping[str, Any], names: Mapping[str, tuple[str, str]]) -> list[Entry]:
+    """When it began and ended, where nobody could be told, and what was answered; who was told is in the notices."""
+    ladder, which = f"{climb['ladder']}/{climb['ladder_version']}", f"escalation {climb['number']}"
+    began = ("Bắt đầu chuyển cấp", "Escalation began")
+    entries = [Entry(climb["opened_at"], "escalation", began, "", (f"thang {ladder}", f"ladder {ladder}"), which)]
+    for passed in climb["passed"]:
+        if not passed["told"] and passed["skipped"]:
+            rung = passed["rung"]
+            nobody = (f"Bậc {rung}: không báo được ai", f"Rung {rung}: nobody was told")
+            at = datetime.fromisoformat(passed["at"])
+            entries.append(Entry(at, "escalation", nobody, "", climbs.nobody_told(passed["skipped"]), which))
+    for answer in climbs.answers_of(climb, names):
+        until = moment(answer.until) if answer.until else ""
+        said = ANSWERS.get(answer.kind, (answer.kind, answer.kind))
+        said_until = (f"hẹn đến {until}", f"until {until}") if until else ("", "")
+        if answer.kind == "handed_on":
+            said, said_until = ("Chuyển giao", "Handed on"), (f"cho {answer.to}", f"to {answer.to}")
+        detail = ("; ".join(filter(None, (said_until[0], answer.reason))),
+                  "; ".join(filter(None, (said_until[1], answer.reason))))  # fmt: skip
+        entries.append(Entry(answer.at, "answer", said, answer.by, detail, which))
+    if climb["resolved_at"] is not None:
+        why = RESOLUTIONS.get(climb["resolution"], (climb["resolution"], climb["resolution"]))
+        entries.append(Entry(climb["resolved_at"], "escalation", ("Hết chuyển cấp", "Escalation over"), "", why, which))
+    return entries
 
 
 def _plural(count: int, noun: str) -> str:

@@ -78,7 +78,8 @@ _TEMPLATES = Environment(
 )
 _TEMPLATES.filters["day_of"] = date.fromisoformat
 _TEMPLATES.globals.update(
-    moment=views.moment, day=views.day, states=words.STATES, icons=views.ICONS, roles=words.ROLES,
+    moment=views.moment, day=views.day, day_of_moment=views.day_of_moment,
+    states=words.STATES, icons=views.ICONS, roles=words.ROLES,
     frequencies=words.FREQUENCIES, style_path=STYLE_PATH, icon_path=ICON_PATH, late=views.days_late,
     state_of=views.state_of, name_of=views.name_of, period_head=words.period_head, sum_of=explanation.sum_of,
     components=words.COMPONENTS, age=health.age, next_step=tasks.next_step, days_left=tasks.days_left,

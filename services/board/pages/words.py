@@ -125,6 +125,38 @@ ANSWERS: Mapping[str, Pair] = {
     "snoozed": ("Tạm hoãn", "Put off"),
     "taken_back": ("Rút lại", "Taken back"),
 }
+#: whom a rung of a ladder tells
+RUNG_ROLES: Mapping[str, Pair] = {
+    "officer": ("cán bộ đầu mối", "the officer"),
+    "head": ("thủ trưởng cơ quan", "the head of the agency"),
+    "head_above": ("thủ trưởng cơ quan cấp trên", "the head of the agency above"),
+    "provincial_office": ("Văn phòng UBND tỉnh", "the provincial office"),
+    "chair": ("Chủ tịch UBND", "the chair"),
+}
+#: why nobody was told at a rung, by the beginning of the reason
+NOBODY: Mapping[str, Pair] = {
+    "no_head": ("không có thủ trưởng", "no head"),
+    "no_officer": ("không có cán bộ đầu mối", "no officer"),
+    "no_provincial_office": ("không có Văn phòng UBND", "no provincial office"),
+    "nobody_above": ("không có cấp trên", "nobody above"),
+    "unusable_address": ("địa chỉ thư không dùng được", "an address that cannot be written to"),
+    "agency_closed": ("cơ quan đã kết thúc hoạt động", "the agency is closed"),
+    "superseded": ("bậc sau báo cùng người", "a later rung tells the same person"),
+    "told_before": ("đã báo trước đó", "told before"),
+}
+#: why a climb has ended
+RESOLUTIONS: Mapping[str, Pair] = {
+    "answered": ("đã có báo cáo đạt", "a report is accepted"),
+    "not_owed": ("không còn phải nộp", "it is not owed any more"),
+    "not_overdue": ("không còn quá hạn", "it is overdue no more"),
+}
+#: why an open climb has no next moment
+STANDSTILLS: Mapping[str, Pair] = {
+    "at_the_top": ("Đã báo đến bậc cao nhất.", "The highest rung has been told."),
+    "no_calendar": ("Chờ lịch làm việc để tính bậc sau.", "The next rung waits for the working calendar."),
+    "waits_for": ("Chờ danh mục để biết báo ai.", "The next rung waits for a record of the registry."),
+    "error": ("Chưa tính được bậc sau; người vận hành xem lại.", "The next rung cannot be worked out; operators look."),
+}
 CHOICES: Mapping[str, Pair] = {
     "acknowledged": (
         "Đã nắm, đang chỉ đạo: hẹn xong vào ngày dưới đây",

@@ -4,12 +4,27 @@ shown; nobody else has the page."""
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import httpx
 
 from tests.accessible import faults
-from tests.integration.board.rig import CHAIR, CHIEF, DEADLINE, DEPARTMENT, HEAD, Browser, World, notice, overdue
+from tests.integration.board.rig import (
+    CHAIR,
+    CHIEF,
+    DEADLINE,
+    DEPARTMENT,
+    HEAD,
+    MONTHLY,
+    NOW,
+    Browser,
+    World,
+    escalation,
+    fulfilled,
+    notice,
+    overdue,
+)
 
 NOTICE = UUID(int=303)
 PAGE = f"/leo-thang/{NOTICE}"
@@ -107,3 +122,49 @@ async def test_a_service_that_takes_no_tokens_is_told_as_that(world: World) -> N
     failed = await browser.send_form(f"{PAGE}/tra-loi", form, page=PAGE)
     assert failed.status_code == 503
     assert "keys trust board" in failed.text
+
+
+ANSWER = {"at": DEADLINE + timedelta(hours=2), "by": HEAD, "kind": "acknowledged", "until": NOW + timedelta(days=4),
+          "reason": "Đang <b>tổng hợp</b>", "notice": str(NOTICE)}  # fmt: skip
+HANDED = {"at": DEADLINE + timedelta(hours=3), "by": HEAD, "to": "dept-officer", "agency": DEPARTMENT, "rung": "t",
+          "reason": "Phụ trách khối"}  # fmt: skip
+
+
+async def test_pages_show_who_has_answered_and_what_is_next(world: World) -> None:
+    browser = await told(world)
+    await world.feed(escalation())
+    before = (await browser.get("/leo-thang")).text
+    next_at = f"{DEADLINE + timedelta(days=4):%H:%M %d/%m/%Y}"
+    for part in ("Chưa ai trả lời.", f"bậc t+3d, Văn phòng UBND tỉnh, {next_at}", "thang default/2"):
+        assert part in before
+    assert "Dừng báo cấp trên" not in before
+    until = NOW + timedelta(days=4)
+    answered: dict[str, Any] = {"held_until": until, "next_at": until, "answers": [ANSWER], "handed_on": [HANDED]}
+    await world.feed(escalation(2, **answered))
+    promised = f"{until:%H:%M %d/%m/%Y}"
+    for path, parts in {
+        "/leo-thang": (f"Dừng báo cấp trên đến {promised}", f"Đã nắm, hẹn đến {promised}",
+                       "Nguyễn Thị dept-head", "Đang &lt;b&gt;tổng hợp&lt;/b&gt;", "Chuyển giao cho Nguyễn Thị"),
+        PAGE: (f"Dừng báo cấp trên đến {promised}", "Đang &lt;b&gt;tổng hợp&lt;/b&gt;"),
+        "/": (f"đã nắm, hẹn {until:%d/%m/%Y}",),
+        f"/nghia-vu/{DEPARTMENT}/{MONTHLY}/2026-M10": (
+            "Bắt đầu chuyển cấp", "thang default/2", "Đã nắm</b> · Nguyễn Thị dept-head",
+            f"hẹn đến {promised}; Đang", "Chuyển giao</b>", "Phụ trách khối"),
+    }.items():  # fmt: skip
+        shown = await browser.get(path)
+        assert faults(shown.text, "vi") == []
+        for part in parts:
+            assert part in shown.text, (path, part)
+    english = await world.signed_in(HEAD, language="en")
+    for path in ("/leo-thang", PAGE, "/", f"/nghia-vu/{DEPARTMENT}/{MONTHLY}/2026-M10"):
+        assert faults((await english.get(path)).text, "en") == []
+    # over: nobody waits for a promise, and the evidence says how it ended
+    await world.feed(
+        fulfilled(DEPARTMENT),
+        escalation(3, answers=[ANSWER], resolved_at=NOW, resolution="answered", next_rung=None, next_at=None),
+    )
+    browser = await world.signed_in(HEAD)
+    inbox = await browser.get("/")
+    assert (inbox.status_code, "đã nắm, hẹn" in inbox.text) == (200, False)
+    evidence = (await browser.get(f"/nghia-vu/{DEPARTMENT}/{MONTHLY}/2026-M10")).text
+    assert "Hết chuyển cấp</b><br>đã có báo cáo đạt" in evidence
