@@ -17,5 +17,19 @@ ACTIONS_TOTAL = declare_counter(
     "What people asked of the services from pages, by action and result: done, refused.",
     unit="requests",
     labels=["action", "result"],
-    values={"action": ("answers", "handing-on"), "result": ("done", "refused")},
+    values={
+        "action": (
+            "answers",
+            "handing-on",
+            "certification",
+            "review",
+            "withdrawal",
+            "explanation",
+            "appeal",
+            "extension",
+            "unlock",
+            "decision",
+        ),
+        "result": ("done", "refused"),
+    },
 )

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
-from shared.access import Office, Principal, Role, Scope, may_anywhere, reach_of
+from shared.access import Office, Principal, Role, Scope, may, may_anywhere, offices_over, reach_of
 
 #: what a person's session may do by itself; the owning services look again at every action
 _SCOPES = frozenset[Scope]({"read", "submit", "review", "administer", "operate"})
@@ -69,6 +69,26 @@ def runs_the_system(person: Person, on: date) -> bool:
     """Whether the person operates or administers the system, anywhere: such a person sees how the services fare."""
     principal = _principal(person)
     return may_anywhere(principal, "operate", on) or may_anywhere(principal, "administer", on)
+
+
+def decides(person: Person, on: date) -> bool:
+    """Whether something may wait for the person to be signed, reviewed or decided; what does, intake says."""
+    signs = not {"head", "deputy"}.isdisjoint(roles_on(person, on))
+    return signs or may_anywhere(_principal(person), "review", on)
+
+
+def may_here(person: Person, scope: Scope, agency: str, regime: str, tree: Mapping[str, str | None], on: date) -> bool:
+    """Whether the person may do this for what the agency owes under the regime. `tree`: those above the agency."""
+    return may(_principal(person), scope, agency, tree, on, regime)
+
+
+def roles_over(
+    person: Person, agency: str, regime: str, tree: Mapping[str, str | None], on: date
+) -> frozenset[Role | str]:
+    """In which roles the person sends or reviews what the agency owes under the regime."""
+    who = _principal(person)
+    scopes: tuple[Scope, ...] = ("submit", "review")
+    return frozenset(office.role for scope in scopes for office in offices_over(who, scope, agency, tree, on, regime))
 
 
 def _principal(person: Person) -> Principal:

@@ -16,6 +16,7 @@ from services.board import metrics
 from services.board.accounts.passwords import Crowded
 from services.board.accounts.signing_in import PasswordSet, SignedIn
 from services.board.pages import explanation, health, tasks, views, words
+from services.board.pages.deciding import Deciding, said_to
 from services.board.pages.escalations import Escalations
 from services.board.pages.lists import after_of, called, following
 from services.board.pages.web import COOKIE, STATIC, Site, Visit, devices_of, own_path, remember_device
@@ -142,6 +143,14 @@ def router(site: Site, watch: Watch) -> APIRouter:
     add("/leo-thang/{notice}", escalations.show, acting=True)
     add("/leo-thang/{notice}/tra-loi", escalations.answer, "POST", acting=True)
     add("/leo-thang/{notice}/chuyen-giao", escalations.hand_on, "POST", acting=True)
+    deciding, owed = Deciding(site), "/nghia-vu/{agency}/{regime}/{period}"
+    add("/duyet", deciding.waiting, acting=True)
+    add(f"{owed}/phien-ban/{{submission}}", deciding.version, acting=True)
+    add(f"{owed}/phien-ban/{{submission}}", deciding.act_on_version, "POST", acting=True)
+    add(f"{owed}/de-nghi", deciding.asking, acting=True)
+    add(f"{owed}/de-nghi", deciding.ask, "POST", acting=True)
+    add(f"{owed}/de-nghi/{{what}}/{{request}}", deciding.request, acting=True)
+    add(f"{owed}/de-nghi/{{what}}/{{request}}", deciding.decide, "POST", acting=True)
     add("/van-hanh", operations)
     add("/nop", to_send)
     for path in STATIC:
@@ -266,6 +275,7 @@ async def obligation(visit: Visit) -> Response:
         "obligation.html.j2", state=evidence.state, evidence=evidence, entries=views.timeline(evidence),
         findings=views.findings_of(evidence), latest=evidence.latest, regime=regimes.get(given["regime"]),
         titles=await queries.requests(visit.snapshot, [given["period"]]), line=views.line_of(evidence.state),
+        said=said_to(visit), asks=visit.sends.sees(given["agency"], given["regime"]),
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ import msgspec
 from sqlalchemy import RowMapping
 
 from services.board.pages import climbs
+from services.board.pages.steps import page_of_request
 from services.board.pages.words import ANSWERS, NOTICES, OUTCOMES, RESOLUTIONS, STATES, STEPS, Pair
 from services.board.readmodel.queries import Evidence, Line
 from shared.contract.events import ObligationChanged
@@ -111,6 +112,7 @@ class Entry:
     who: str
     detail: Pair
     event: str  # the event or record it follows from
+    href: str = ""  # to more of it, and to what can be done with it
 
 
 def timeline(evidence: Evidence) -> list[Entry]:
@@ -133,6 +135,7 @@ def timeline(evidence: Evidence) -> list[Entry]:
             Entry(
                 step["at"], "step", STEPS.get(step["kind"], (step["kind"], step["kind"])), _name(step["by"], evidence),
                 (detail, "; ".join(filter(None, (reason, until and f"until {until}")))), str(step["step_id"]),
+                page_of_request(step["kind"], state.obligation, str(step["step_id"])),
             )
         )  # fmt: skip
     for notice in evidence.notices:
@@ -165,6 +168,7 @@ def _of_report(report: RowMapping, evidence: Evidence) -> list[Entry]:
         report["received_at"], "report", (f"Nhận phiên bản {version}", f"Version {version} received"),
         _name(report["officer_id"], evidence),
         (f"{nil[0]}{report['nil_reason']}", f"{nil[1]}{report['nil_reason']}"), f"sha256 {report['sha256'][:16]}…",
+        f"/nghia-vu/{evidence.state.obligation}/phien-ban/{report['submission_id']}",
     )  # fmt: skip
     if report["outcome"] is None:
         return [received]

@@ -20,11 +20,11 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from services.board.accounts.signing_in import Accounts
 from services.board.accounts.store import Known
 from services.board.acting import Actor
-from services.board.pages import explanation, health, tasks, views, words
+from services.board.pages import explanation, health, steps, tasks, views, words
 from services.board.readmodel import queries
 from services.board.readmodel.queries import Agency
 from services.board.readmodel.tree import Trees
-from services.board.viewing import Person, View, roles_on, runs_the_system, view_of
+from services.board.viewing import Person, View, decides, roles_on, runs_the_system, view_of
 from shared.contract.reporting_window import local_day
 from shared.contract.words import period_words
 from shared.postgres.database import Database, ReadTransaction
@@ -77,6 +77,7 @@ _TEMPLATES = Environment(
     loader=PackageLoader("services.board.pages", "templates"),
 )
 _TEMPLATES.filters["day_of"] = date.fromisoformat
+_TEMPLATES.filters["sentence"] = lambda text: str(text)[:1].upper() + str(text)[1:]
 _TEMPLATES.globals.update(
     moment=views.moment, day=views.day, day_of_moment=views.day_of_moment,
     states=words.STATES, icons=views.ICONS, roles=words.ROLES,
@@ -84,7 +85,8 @@ _TEMPLATES.globals.update(
     state_of=views.state_of, name_of=views.name_of, period_head=words.period_head, sum_of=explanation.sum_of,
     components=words.COMPONENTS, age=health.age, next_step=tasks.next_step, days_left=tasks.days_left,
     weekdays=words.WEEKDAYS, month_name=words.month_name, notices=words.NOTICES, outcomes=words.OUTCOMES,
-    answers=words.ANSWERS, choices=words.CHOICES,
+    answers=words.ANSWERS, choices=words.CHOICES, waiting=words.WAITING, steps=words.STEPS,
+    outcomes_of=words.VERDICTS, requests=words.REQUESTS, page_of_request=steps.page_of_request,
 )  # fmt: skip
 
 Handler = Callable[["Visit"], Awaitable[Response]]
@@ -133,6 +135,20 @@ class Visit:
     def runs_the_system(self) -> bool:
         """Whether the page of those who run the system is theirs."""
         return self.person is not None and runs_the_system(self.person, self.today)
+
+    @property
+    def decides(self) -> bool:
+        """Whether the page of what waits for a decision is theirs."""
+        return self.person is not None and decides(self.person, self.today)
+
+    def above(self, agency: str) -> dict[str, str | None]:
+        """Today's way from the agency up: each with the one above it."""
+        way: dict[str, str | None] = {}
+        code: str | None = agency
+        while code is not None and code not in way and code in self.agencies:
+            way[code] = self.agencies[code].above.on(self.today)
+            code = way[code]
+        return way
 
     @property
     def role(self) -> str:

@@ -68,6 +68,27 @@ NOTICES: Mapping[str, Pair] = {
     "resolved": ("Kết thúc chuyển cấp", "Escalation ended"),
     "not_judged": ("Báo chưa kiểm tra được", "Not judged yet"),
 }
+#: what waits for somebody, as intake names its kinds
+WAITING: Mapping[str, Pair] = {
+    "certification": ("Chờ ký", "To certify"),
+    "review": ("Chờ duyệt", "To review"),
+    "extension": ("Gia hạn", "Extensions"),
+    "explanation": ("Giải trình", "Explanations"),
+    "appeal": ("Khiếu nại", "Appeals"),
+}
+#: what was asked for, by the step that asks
+REQUESTS: Mapping[str, Pair] = {
+    "extension_requested": ("Đề nghị gia hạn", "Request for an extension"),
+    "explanation_given": ("Giải trình", "Explanation"),
+    "appeal_made": ("Khiếu nại", "Appeal"),
+}
+#: what a version's verdict is called, as intake names it
+VERDICTS: Mapping[str, Pair] = {
+    "received": ("đang kiểm tra", "being checked"),
+    "not_judged": ("chưa kiểm tra được", "could not be judged"),
+    "accepted": ("đạt", "accepted"),
+    "returned": ("trả lại", "returned"),
+}
 #: from Monday: name, short name
 WEEKDAYS: tuple[tuple[Pair, Pair], ...] = (
     (("Thứ Hai", "Monday"), ("T2", "Mo")),

@@ -230,9 +230,13 @@ class World:
     database: Database
     system: ManualClock = field(default_factory=lambda: ManualClock(datetime(2026, 10, 22, 2, tzinfo=UTC)))
     business: ManualClock = field(default_factory=lambda: ManualClock(NOW))
-    #: who asked notifier for what, and its answers, in their order
+    #: who asked notifier or intake for what, under which key of repetitions, and their answers, in their order
     asked: list[tuple[str | None, str, Any]] = field(default_factory=list)
-    answers: list[httpx.Response] = field(default_factory=list)
+    keys: list[str | None] = field(default_factory=list)
+    answers: list[httpx.Response | Exception] = field(default_factory=list)
+    #: what intake shows by path, and who read what of it; a path that is not there is 404
+    intake: dict[str, Any] = field(default_factory=dict)
+    read: list[tuple[str | None, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         terms = Terms(idle=timedelta(minutes=30), session=timedelta(hours=10))
@@ -240,9 +244,9 @@ class World:
         self.app = create_app("board", title="board", description="", readiness=_ready)
         actor = Actor(
             lambda: SIGNING_KEY,
-            {"notifier": [NOTIFIER_URL]},
+            {"notifier": [NOTIFIER_URL], "intake": [INTAKE_URL]},
             self.system,
-            transport=httpx.MockTransport(self._notifier),
+            transport=httpx.MockTransport(self._owner),
         )
         site = Site(self.database, self.accounts, self.business, ORIGIN, timedelta(days=180), actor)
         watch = Watch({"intake": [INTAKE_URL]}, self.system, transport=httpx.MockTransport(self._service))
@@ -254,13 +258,25 @@ class World:
             return httpx.Response(503, json={"ready": False, "checks": {"kafka": {"ok": False, "detail": "is away"}}})
         return httpx.Response(200, text='thongsuot_consumer_lag_events{group="intake.follow",partition="0"} 12.0\n')
 
-    async def _notifier(self, request: httpx.Request) -> httpx.Response:
-        """Notifier, which answers what the test has laid ready, and keeps what it was asked in whose name."""
+    async def _owner(self, request: httpx.Request) -> httpx.Response:
+        """Notifier or intake, which answers what the test has laid ready, and keeps what it was asked in whose name."""
         token = request.headers["authorization"].removeprefix("Bearer ")
         known = SignersKey("board", SIGNING_KEY.public, BY_TOKENS, None, None)
-        who = person_of(token, known, "notifier", self.system.now())
-        self.asked.append((who, request.url.path, json.loads(request.content)))
-        return self.answers.pop(0)
+        service = "intake" if str(request.url).startswith(INTAKE_URL) else "notifier"
+        who = person_of(token, known, service, self.system.now())
+        path = request.url.raw_path.decode()
+        if request.method == "GET":
+            self.read.append((who, path))
+            shown = self.intake.get(request.url.path)
+            if isinstance(shown, Exception):
+                raise shown
+            return httpx.Response(404, json={}) if shown is None else httpx.Response(200, json=shown)
+        self.asked.append((who, path, json.loads(request.content)))
+        self.keys.append(request.headers.get("idempotency-key"))
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     async def feed(self, *events: EventModel) -> None:
         """One batch for each topic, committed."""

@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from services.board.viewing import Person, View, roles_on, view_of
+from services.board.viewing import Person, View, decides, may_here, roles_on, roles_over, view_of
 from shared.access import Office, Term, duty_of
 
 TREE = {"H99": None, "H99.01": "H99", "H99.12": "H99", "H99.12.01": "H99.12", "H98": None}
@@ -74,3 +74,23 @@ def test_an_officers_record_is_an_office_without_a_term() -> None:
     held = person(duty_of("head", "H99.12", ()), office("chair", until=date(2026, 2, 1)))
     assert roles_on(held, TODAY) == ("head",)
     assert view_of(held, TREE, TODAY).agencies == {"H99.12"}
+
+
+@pytest.mark.parametrize(
+    ("role", "expected"),
+    [("head", True), ("deputy", True), ("reviewer", True), ("provincial_office", True), ("chair", True),
+     ("reporting_officer", False), ("administrator", False), ("operator", False), ("no such role", False)],
+)  # fmt: skip
+def test_something_may_wait_for_who_signs_or_reviews(role: str, expected: bool) -> None:
+    assert decides(person(office(role)), TODAY) is expected
+    assert not decides(person(office(role, until=date(2026, 10, 21))), TODAY), "no more once the office has ended"
+
+
+def test_roles_over_a_report_are_those_whose_office_reaches_it() -> None:
+    both = person(office("head", "H99.12"), office("reviewer", "H99", regimes=("BC-QUY",)), office("administrator"))
+    assert roles_over(both, "H99.12", "BC-THANG", TREE, TODAY) == {"head"}
+    assert roles_over(both, "H99.12", "BC-QUY", TREE, TODAY) == {"head", "reviewer"}
+    assert roles_over(both, "H99.12.01", "BC-THANG", TREE, TODAY) == set()
+    assert may_here(both, "review", "H99.12.01", "BC-QUY", TREE, TODAY)
+    assert not may_here(both, "review", "H99.12.01", "BC-THANG", TREE, TODAY)
+    assert not may_here(both, "review", "H98", "BC-QUY", TREE, TODAY)
