@@ -24,6 +24,7 @@ from shared.consuming.batch import Batch
 from shared.contract.events import (
     MODELS,
     AgencyRegistered,
+    EscalationChanged,
     EventModel,
     Finding,
     NotJudged,
@@ -270,7 +271,10 @@ class World:
         return await self.rows("SELECT * FROM attempts ORDER BY notification_id, number")
 
     async def recorded(self) -> list[dict[str, Any]]:
-        rows = await self.rows("SELECT type, key, body FROM outbox ORDER BY id")
+        """What is published but for the turns of escalations."""
+        rows = await self.rows(
+            "SELECT type, key, body FROM outbox WHERE type <> :climb ORDER BY id", climb=EscalationChanged.TYPE
+        )
         return [MODELS[row["type"]].model_validate_json(bytes(row["body"])).model_dump() for row in rows]
 
     async def reminder(self) -> UUID:

@@ -13,7 +13,7 @@ TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
 async def _mails(world: World, smtp: FakeSmtp) -> list[str | None]:
-    """Send two mails about one event; the traceparents of their outcomes."""
+    """Send two mails about one event; the traceparents of their outcomes, and of the climb that it begins."""
     await world.feed("registry", *registry())
     event = overdue()
     with caused_by({event.key: f"00-{TRACE}-b7ad6b7169203331-01"}):
@@ -25,7 +25,7 @@ async def _mails(world: World, smtp: FakeSmtp) -> list[str | None]:
 
 
 async def test_the_outcome_of_a_mail_carries_its_cause(world: World, smtp: FakeSmtp) -> None:
-    assert await _mails(world, smtp) == [f"00-{TRACE}-b7ad6b7169203331-01"] * 2
+    assert await _mails(world, smtp) == [f"00-{TRACE}-b7ad6b7169203331-01"] * 3
 
 
 async def test_a_mail_is_recorded_in_the_trace_of_its_cause(world: World, smtp: FakeSmtp) -> None:
