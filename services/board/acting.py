@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -54,6 +54,7 @@ class Refused:
 
     status: int
     reasons: Sequence[str]
+    document: Mapping[str, Any] = field(default_factory=dict, compare=False)  # the problem as it came
 
 
 class Actor:
@@ -158,7 +159,7 @@ def _understood(answer: httpx.Response, service: str) -> Done | Refused:
     if answer.status_code == 429 or answer.status_code >= 500:
         log.warning("A service is busy.", action="acting.busy", service=service, status=answer.status_code)
         raise unavailable(5)
-    return Refused(answer.status_code, _reasons(document))
+    return Refused(answer.status_code, _reasons(document), document)
 
 
 def _document(answer: httpx.Response) -> Mapping[str, Any]:

@@ -147,3 +147,16 @@ async def test_without_a_key_or_an_address_it_asks_nobody() -> None:
     assert (actor.can("intake"), actor.can("notifier")) == (True, False)
     with pytest.raises(Problem):
         await actor.post("TT-H99", "notifier", PATH, {}, language="vi")
+
+
+async def test_a_key_goes_with_what_is_to_be_done_once_and_the_problem_comes_back_whole() -> None:
+    problem = {"title": "Refused", "errors": [{"pointer": "/officer", "message": "A"}]}
+
+    def service(request: httpx.Request) -> httpx.Response:
+        assert request.headers["idempotency-key"] == "board-1"
+        return httpx.Response(422, json=problem)
+
+    actor = Actor(lambda: KEY, {"intake": [FIRST]}, ManualClock(NOW), transport=httpx.MockTransport(service))
+    refused = await actor.post("TT-H99", "intake", "/v1/submissions", {}, language="vi", idempotency_key="board-1")
+    assert isinstance(refused, Refused)
+    assert refused.document == problem
