@@ -12,6 +12,7 @@ import asyncpg
 from deploy.reconcile.differences import Difference, Teller
 from deploy.reconcile.receipts import envelope
 from deploy.reconcile.reference import Reference
+from services.board.readmodel.store import form_of
 from services.intake.registry import staffing
 from services.intake.waivers.domain import audited_decision, audited_request
 from services.intake.waivers.store import request_of
@@ -84,6 +85,7 @@ _MADE: dict[tuple[str, str, str], Callable[[Any], Any]] = {
         for service in _WITH_KEYS
     },
     ("board", "people", "offices"): lambda record: record.model_dump(mode="json")["offices"],
+    ("board", "regimes", "form"): form_of,
     ("board", "agencies", "parents"): lambda record: record.model_dump(mode="json")["parents"],
 }
 _JSON = frozenset(
@@ -101,6 +103,7 @@ _JSON = frozenset(
         ("notifier", "agencies", "parents"),
         ("scoring", "agencies", "parents"),
         ("board", "people", "offices"),
+        ("board", "regimes", "form"),
         ("board", "agencies", "parents"),
         *((service, "access_people", "offices") for service in _WITH_KEYS),
     }

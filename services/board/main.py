@@ -10,6 +10,7 @@ from services.board.accounts.passwords import Passwords
 from services.board.accounts.signing_in import Accounts, Terms
 from services.board.acting import Actor
 from services.board.consumer import inbounds
+from services.board.entry import store as drafts
 from services.board.pages.routes import mount
 from services.board.pages.web import Site
 from services.board.settings import BoardSettings
@@ -63,7 +64,8 @@ def build(
     async def prune(tx: Transaction) -> int:
         now = system.now()
         kept = store.Kept(now - KEPT, now - devices_kept, now - sign_ins_kept, now - FORGOTTEN_AFTER)
-        return await store.prune(tx, kept)
+        old_drafts = business.now() - timedelta(settings.drafts_kept_days)
+        return await store.prune(tx, kept) + await drafts.prune(tx, old_drafts)
 
     subscriptions = [
         Subscription("board", inbound, database, kafka, system, max_records=settings.consumer_max_records)

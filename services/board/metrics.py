@@ -23,6 +23,7 @@ ACTIONS_TOTAL = declare_counter(
             "handing-on",
             "certification",
             "review",
+            "submission",
             "withdrawal",
             "explanation",
             "appeal",

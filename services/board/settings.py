@@ -32,5 +32,7 @@ class BoardSettings(ServiceSettings):
     pages_pool_size: int = Field(default=10, ge=1)
     #: how long a device on which somebody signed in is known after the last time
     devices_kept_days: int = Field(default=180, ge=1, le=3_650)
+    #: how long a draft is kept after it was saved last; it goes before, once its report is accepted or owed no more
+    drafts_kept_days: int = Field(default=90, ge=1, le=3_650)
     #: how long it is kept who signed in, out, or failed to
     sign_ins_kept_days: int = Field(default=365, ge=1, le=3_650)

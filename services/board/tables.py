@@ -83,6 +83,7 @@ regimes = Table(
     Column("legal_basis", Text, nullable=False),
     Column("effective_from", Date, nullable=False),
     Column("replaces", Integer),
+    Column("form", JSONB),  # what an officer fills in; NULL: not stored yet when the record arrived
     Column("version", Integer, nullable=False),
     PrimaryKeyConstraint("code", "regime_version"),
 )
@@ -215,6 +216,17 @@ escalations = Table(  # the climb of each overdue report, as notifier tells it
     Column("at", DateTime(timezone=True), nullable=False),
     Column("version", Integer, nullable=False),
     PrimaryKeyConstraint("obligation", "number"),
+)
+
+#: what was typed of a report and is not sent yet, one for each obligation; not followed, so a rebuild keeps it
+drafts = Table(
+    "drafts",
+    metadata,
+    Column("obligation", Text, primary_key=True),
+    Column("version", Integer, nullable=False),  # 1, 2, … with each save
+    Column("saved_by", Text, nullable=False),
+    Column("saved_at", DateTime(timezone=True), nullable=False, index=True),  # business time, as receipts
+    Column("document", JSONB, nullable=False),
 )
 
 #: who may sign in; a person of the registry has one account at most

@@ -15,6 +15,7 @@ from starlette.responses import RedirectResponse, Response
 from services.board import metrics
 from services.board.accounts.passwords import Crowded
 from services.board.accounts.signing_in import PasswordSet, SignedIn
+from services.board.entry.api import Entry
 from services.board.pages import explanation, health, tasks, views, words
 from services.board.pages.deciding import Deciding, said_to
 from services.board.pages.escalations import Escalations
@@ -153,6 +154,10 @@ def router(site: Site, watch: Watch) -> APIRouter:
     add(f"{owed}/de-nghi/{{what}}/{{request}}", deciding.decide, "POST", acting=True)
     add("/van-hanh", operations)
     add("/nop", to_send)
+    entry, form = Entry(site), "/nop/{agency}/{regime}/{period}"
+    add(form, entry.show, acting=True)
+    add(form, entry.act, "POST", public=True)  # what was typed is not lost where the session has ended meanwhile
+    add(form + "/bien-nhan/{submission}", entry.receipt, acting=True)
     for path in STATIC:
         routes.add_api_route(path, _static, response_model=None)
     return routes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -43,6 +44,8 @@ DEVICE_COOKIE = "__Host-device"
 MOST_DEVICES, MAX_TOKEN_CHARACTERS = 8, 64
 LANGUAGE_COOKIE = "lang"
 MAX_FORM_BYTES = 64 * 1024
+#: of one form: a report's figures, texts and cells, and what stands beside them
+MOST_FIELDS = 15_000
 #: nothing but our own style sheet, and forms to ourselves
 HEADERS = {
     "Content-Security-Policy": (
@@ -169,7 +172,7 @@ class Site:
         devices_kept: timedelta,
         actor: Actor,
     ) -> None:
-        self._database = database
+        self.database = database
         self.accounts = accounts
         self.devices_kept = devices_kept
         self.actor = actor
@@ -196,7 +199,7 @@ class Site:
                         return _to_sign_in(request)
                     answer = await handler(visit)
                 else:
-                    async with self._database.read_transaction() as snapshot:
+                    async with self.database.read_transaction() as snapshot:
                         visit = await self._visit(request, language, known, snapshot)
                         if visit.person is None:
                             return _to_sign_in(request)
@@ -212,7 +215,7 @@ class Site:
     async def _caller(self, request: Request, language: str, known: Known | None) -> Visit:
         if known is None:
             return Visit(request, self._clock.now(), language, None, None, View(), {})
-        async with self._database.read_transaction() as snapshot:
+        async with self.database.read_transaction() as snapshot:
             visit = await self._visit(request, language, known, snapshot)
         visit.reading = None
         return visit
@@ -220,7 +223,7 @@ class Site:
     @asynccontextmanager
     async def reading(self, visit: Visit) -> AsyncIterator[ReadTransaction]:
         """A read transaction for a page on which people act, between waits for others."""
-        async with self._database.read_transaction() as snapshot:
+        async with self.database.read_transaction() as snapshot:
             visit.reading = snapshot
             try:
                 yield snapshot
@@ -229,7 +232,7 @@ class Site:
 
     async def person(self, person_id: str) -> Person | None:
         """The person, by the registry."""
-        async with self._database.read_transaction() as snapshot:
+        async with self.database.read_transaction() as snapshot:
             return await queries.person(snapshot, person_id)
 
     async def _visit(self, request: Request, language: str, known: Known | None, snapshot: ReadTransaction) -> Visit:
@@ -245,9 +248,23 @@ class Site:
         return Visit(request, now, language, known, person, view, tree.agencies, snapshot, sends)
 
     async def form(self, visit: Visit) -> dict[str, str]:
-        """The fields of a form that our own page sent. Raises 403 for one that another site sent.
+        """The fields of a form that our own page sent in this session. Raises 403 for any other.
 
         Source: OWASP CSRF prevention: Fetch metadata and Origin, and a token of the session where there is one.
+        """
+        fields = await self.sent(visit)
+        if not self.of_this_session(visit, fields):
+            raise _foreign_form()
+        return fields
+
+    def of_this_session(self, visit: Visit, fields: Mapping[str, str]) -> bool:
+        """Whether the form was shown in the session of who is signed in; before the sign-in there is none."""
+        return visit.known is None or hmac.compare_digest(fields.get("csrf", "").encode(), visit.known.csrf.encode())
+
+    async def sent(self, visit: Visit, most_bytes: int = MAX_FORM_BYTES) -> dict[str, str]:
+        """The fields of a form that a page of ours sent, of whichever session: nothing may be done by them alone.
+
+        Raises 403 for one that another site sent.
         """
         request = visit.request
         fetched, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
@@ -255,13 +272,19 @@ class Site:
             raise _foreign_form()
         if fetched is None and origin is None:
             raise _foreign_form()
-        body = (await read_body(request, MAX_FORM_BYTES)).decode("utf-8", "replace").replace("\x00", "")
-        fields = {name: values[0] for name, values in parse_qs(body, keep_blank_values=True).items()}
-        if visit.known is not None and not hmac.compare_digest(
-            fields.get("csrf", "").encode(), visit.known.csrf.encode()
-        ):
-            raise _foreign_form()
-        return fields
+        body = await read_body(request, most_bytes)
+        if len(body) <= MAX_FORM_BYTES:
+            return _fields(body)
+        return await asyncio.to_thread(_fields, body)  # of a large one some hundredths of a second
+
+
+def _fields(body: bytes) -> dict[str, str]:
+    """The fields of an urlencoded form, of equal names the first; without NUL, which PostgreSQL takes in no text."""
+    try:
+        sent = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MOST_FIELDS)
+    except ValueError:  # no page of ours has so many
+        raise _foreign_form() from None
+    return {name.replace("\x00", ""): values[0].replace("\x00", "") for name, values in sent.items()}
 
 
 def _foreign_form() -> Problem:

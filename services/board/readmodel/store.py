@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from sqlalchemy import text
 
@@ -31,6 +33,11 @@ def listed(event: Event, field: str) -> str:
     return msgspec.json.encode(event.model_dump(mode="json", include={field})[field]).decode()
 
 
+def form_of(regime: RegimePublished) -> dict[str, Any]:
+    """What an officer fills in: the form without the rules by which validator judges it."""
+    return regime.form.model_dump(mode="json", exclude={"rules", "example", "severities"})
+
+
 AGENCIES = Projection(
     tables.agencies,
     AgencyRegistered,
@@ -44,7 +51,12 @@ PEOPLE = Projection(
     values={"offices": lambda person: listed(person, "offices")},
     refilled=True,
 )
-REGIMES = Projection(tables.regimes, RegimePublished, refilled=True)
+REGIMES = Projection(
+    tables.regimes,
+    RegimePublished,
+    values={"form": lambda regime: msgspec.json.encode(form_of(regime)).decode()},
+    refilled=True,
+)
 REQUESTS = Projection(tables.requests, RequestIssued, refilled=True)
 OBLIGATIONS = Projection(tables.obligations, ObligationChanged)
 DOCUMENTS = Projection(

@@ -47,6 +47,7 @@ from tests.fakes.compliance import obligation_changed
 from tests.in_no_order import rows_of
 
 ORIGIN, INTAKE_URL = "https://board.h99.example", "http://intake.h99.example:8801"
+VALIDATOR_URL = "http://validator.h99.example:8802"
 NOTIFIER_URL, SIGNING_KEY = "http://notifier.h99.example:8804", SigningKey.new()
 PASSWORD = "sông Hương chảy qua Huế"
 PROVINCE, OFFICE, DEPARTMENT, COMMUNE = "H99", "H99.01", "H99.12", "H99.X07"
@@ -237,6 +238,8 @@ class World:
     #: what intake shows by path, and who read what of it; a path that is not there is 404
     intake: dict[str, Any] = field(default_factory=dict)
     read: list[tuple[str | None, str]] = field(default_factory=list)
+    #: what intake and validator answer by path and query, in the place of the others. An exception: no answer comes
+    said: dict[str, httpx.Response | Exception] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         terms = Terms(idle=timedelta(minutes=30), session=timedelta(hours=10))
@@ -244,7 +247,7 @@ class World:
         self.app = create_app("board", title="board", description="", readiness=_ready)
         actor = Actor(
             lambda: SIGNING_KEY,
-            {"notifier": [NOTIFIER_URL], "intake": [INTAKE_URL]},
+            {"notifier": [NOTIFIER_URL], "intake": [INTAKE_URL], "validator": [VALIDATOR_URL]},
             self.system,
             transport=httpx.MockTransport(self._owner),
         )
@@ -259,21 +262,22 @@ class World:
         return httpx.Response(200, text='thongsuot_consumer_lag_events{group="intake.follow",partition="0"} 12.0\n')
 
     async def _owner(self, request: httpx.Request) -> httpx.Response:
-        """Notifier or intake, which answers what the test has laid ready, and keeps what it was asked in whose name."""
+        """An owning service, which answers what the test has laid ready, and keeps what it was asked in whose name."""
         token = request.headers["authorization"].removeprefix("Bearer ")
         known = SignersKey("board", SIGNING_KEY.public, BY_TOKENS, None, None)
-        service = "intake" if str(request.url).startswith(INTAKE_URL) else "notifier"
-        who = person_of(token, known, service, self.system.now())
+        who = person_of(token, known, request.url.host.partition(".")[0], self.system.now())
         path = request.url.raw_path.decode()
         if request.method == "GET":
             self.read.append((who, path))
-            shown = self.intake.get(request.url.path)
+            shown = self.said.get(path, self.intake.get(request.url.path))
             if isinstance(shown, Exception):
                 raise shown
+            if isinstance(shown, httpx.Response):
+                return shown
             return httpx.Response(404, json={}) if shown is None else httpx.Response(200, json=shown)
         self.asked.append((who, path, json.loads(request.content)))
         self.keys.append(request.headers.get("idempotency-key"))
-        answer = self.answers.pop(0)
+        answer = self.said[path] if path in self.said else self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
         return answer

@@ -145,6 +145,7 @@ EMPTY: dict[str, str] = {
     "board.invitations": "holds links that are used up",
     "board.sessions": "holds who is signed in",
     "board.sign_ins": "holds who signed in",
+    "board.drafts": "holds what officers have typed and not sent",
     "board.devices": "holds in which browsers people signed in",
     "board.failures": "holds wrong passwords",
 }
