@@ -11,8 +11,10 @@ from services.board.accounts.signing_in import Accounts, Terms
 from services.board.acting import Actor
 from services.board.consumer import inbounds
 from services.board.entry import store as drafts
+from services.board.pages.periods import Periods
 from services.board.pages.routes import mount
 from services.board.pages.web import Site
+from services.board.periods.freezing import Freezing
 from services.board.settings import BoardSettings
 from services.board.watching import Watch
 from shared.consuming.consumers import Consumers
@@ -102,7 +104,7 @@ def build(
     key = WatchedFile(settings.signing_key_file, SigningKey.from_pem, _no_signing_key)
     actor = Actor(key.value, settings.watched, system)
     site = Site(pages, accounts, business, settings.public_url, devices_kept, actor)
-    mount(service.app, site, Watch(settings.watched, system))
+    mount(service.app, site, Watch(settings.watched, system), Periods(site, Freezing(pages, system)))
     return service
 
 

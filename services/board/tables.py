@@ -120,6 +120,7 @@ obligations = Table(
     Index("obligations_agency", "agency", "deadline"),
     Index("obligations_regime", "regime", "deadline"),
     Index("obligations_regimes_of", "agency", "regime"),  # which regimes there are for whom
+    Index("obligations_period", "period", "agency"),  # how a period closed
     # what is open: what the first page shows, oldest harm first; of few agencies, and of all
     Index("obligations_open", "agency", "deadline", postgresql_where=text("owed AND standing <> 'fulfilled'")),
     Index("obligations_oldest", "deadline", "obligation", postgresql_where=text("owed AND standing <> 'fulfilled'")),
@@ -251,6 +252,22 @@ invitations = Table(
     Column("made_at", DateTime(timezone=True), nullable=False),
     Column("expires_at", DateTime(timezone=True), nullable=False),
     Column("used_at", DateTime(timezone=True)),
+)
+
+#: figures of a period, frozen by who supervises: append-only, and no part of the read model
+period_figures = Table(
+    "period_figures",
+    metadata,
+    Column("figures_id", Uuid, primary_key=True),
+    Column("period", Text, nullable=False),
+    Column("agency", Text, nullable=False),  # at the top of those that they cover
+    Column("agencies", ARRAY(Text), nullable=False),  # all that they cover
+    Column("as_of", DateTime(timezone=True), nullable=False),  # business time
+    Column("frozen_at", DateTime(timezone=True), nullable=False),
+    Column("frozen_by", Text, nullable=False),
+    Column("sha256", Text, nullable=False),  # of the document, hexadecimal
+    Column("document", LargeBinary, nullable=False),  # canonical JSON
+    Index("period_figures_period", "period", "as_of"),
 )
 
 #: sessions by the SHA-256 of their cookie

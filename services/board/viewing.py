@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
-from shared.access import Office, Principal, Role, Scope, may, may_anywhere, offices_over, reach_of
+from shared.access import RIGHTS, Office, Principal, Role, Scope, may, may_anywhere, offices_over, reach_of
 
 #: what a person's session may do by itself; the owning services look again at every action
 _SCOPES = frozenset[Scope]({"read", "submit", "review", "administer", "operate"})
@@ -63,6 +63,15 @@ def view_of(person: Person, tree: Mapping[str, str | None], on: date, scope: Sco
         for agency in agencies:
             partly.setdefault(agency, set()).update(office.regimes)
     return View(frozenset(whole), {a: frozenset(r) for a, r in partly.items() if a not in whole})
+
+
+def supervises(person: Person, on: date) -> str | None:
+    """The agency at the top of those over which the person holds an office that day; None for who supervises none."""
+    for office in person.offices:
+        right = RIGHTS.get(office.role)
+        if right is not None and right.reach == "below" and "read" in right.scopes and office.term.covers(on):
+            return office.agency
+    return None
 
 
 def runs_the_system(person: Person, on: date) -> bool:

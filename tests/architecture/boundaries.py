@@ -71,6 +71,7 @@ OPENERS = {
     "services/notifier/channels/webhook/dispatcher.py": "the rounds of webhooks",
     "services/validator/rejudging.py": "an operator's order to judge reports again, one after the other",
     "services/board/accounts/signing_in.py": "sign-ins, whose failures are kept whatever the page does",
+    "services/board/periods/freezing.py": "figures that are kept for good, whatever the page after it meets",
     "services/scoring/loading.py": "calendars and policies of the files, loaded at start and by command",
 }
 #: a function that is given one of these works inside its caller's transaction

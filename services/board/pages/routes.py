@@ -20,6 +20,7 @@ from services.board.pages import explanation, health, tasks, views, words
 from services.board.pages.deciding import Deciding, said_to
 from services.board.pages.escalations import Escalations
 from services.board.pages.lists import after_of, called, following
+from services.board.pages.periods import Periods
 from services.board.pages.web import COOKIE, STATIC, Site, Visit, devices_of, own_path, remember_device
 from services.board.readmodel import queries
 from services.board.readmodel.queries import PAGE_ROWS, Line
@@ -38,7 +39,7 @@ SIGN_INS_PER_SECOND, SIGN_INS_AT_ONCE = 0.5, 30
 CROWDED_SECONDS = 2
 
 
-def router(site: Site, watch: Watch) -> APIRouter:
+def router(site: Site, watch: Watch, periods: Periods) -> APIRouter:
     """All pages; the last routes of the application. Outside the OpenAPI document: they are for people."""
     routes = APIRouter(include_in_schema=False)
     limiter = Limiter(SIGN_INS_PER_SECOND, SIGN_INS_AT_ONCE)
@@ -152,6 +153,12 @@ def router(site: Site, watch: Watch) -> APIRouter:
     add(f"{owed}/de-nghi", deciding.ask, "POST", acting=True)
     add(f"{owed}/de-nghi/{{what}}/{{request}}", deciding.request, acting=True)
     add(f"{owed}/de-nghi/{{what}}/{{request}}", deciding.decide, "POST", acting=True)
+    add("/ky", periods.newest)
+    add("/ky/{period}", periods.show)
+    add("/ky/{period}/chot", periods.freeze, "POST", acting=True)
+    add("/ky/{period}/tai/{file}", periods.download, acting=True)
+    add("/ky/{period}/{figures_id}", periods.show_frozen)
+    add("/ky/{period}/{figures_id}/tai/{file}", periods.download_frozen, acting=True)
     add("/van-hanh", operations)
     add("/nop", to_send)
     entry, form = Entry(site), "/nop/{agency}/{regime}/{period}"
@@ -163,9 +170,9 @@ def router(site: Site, watch: Watch) -> APIRouter:
     return routes
 
 
-def mount(app: Application, site: Site, watch: Watch) -> None:
+def mount(app: Application, site: Site, watch: Watch, periods: Periods) -> None:
     """Mount all pages, and one for every other address."""
-    app.include_router(router(site, watch))
+    app.include_router(router(site, watch, periods))
     app.answer_elsewhere(site.page(nowhere))
 
 

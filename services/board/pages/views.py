@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 from sqlalchemy import RowMapping
 
+from services.board.lateness import days_after
 from services.board.pages import climbs
 from services.board.pages.steps import page_of_request
 from services.board.pages.words import ANSWERS, NOTICES, OUTCOMES, RESOLUTIONS, STATES, STEPS, Pair
@@ -47,8 +48,7 @@ def name_of(line: Line, now: datetime) -> Pair:
 def days_late(line: Line, now: datetime) -> int:
     """Whole days after the deadline, begun ones counted; 0 in time."""
     until = line.answer_received_at if line.standing == "fulfilled" else now
-    late = ((until or now) - line.deadline).total_seconds()
-    return 0 if late <= 0 else int(late // 86400) + 1
+    return days_after(line.deadline, until or now)
 
 
 @dataclass(frozen=True, slots=True)

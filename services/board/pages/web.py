@@ -81,6 +81,7 @@ _TEMPLATES = Environment(
 )
 _TEMPLATES.filters["day_of"] = date.fromisoformat
 _TEMPLATES.filters["sentence"] = lambda text: str(text)[:1].upper() + str(text)[1:]
+_TEMPLATES.filters["moment_of"] = datetime.fromisoformat
 _TEMPLATES.globals.update(
     moment=views.moment, day=views.day, day_of_moment=views.day_of_moment,
     states=words.STATES, icons=views.ICONS, roles=words.ROLES,

@@ -37,7 +37,7 @@ MOST_FINDINGS = 100
 NEAR = timedelta(days=7)
 
 #: a row that the viewer sees: `:whole`, `:agencies` and `:regimes` are View.pairs()
-_SEEN = """
+SEEN = """
     (o.agency = ANY(CAST(:whole AS text[])) OR (o.agency, o.regime) IN (
         SELECT * FROM unnest(CAST(:agencies AS text[]), CAST(:regimes AS text[]))))
 """
@@ -61,7 +61,7 @@ _TREE_MARKS = text("""
 # by deadline: what is missed longest first, what is due soon last
 _INBOX = text(f"""
     SELECT {_COLUMNS} FROM obligations o
-     WHERE o.owed AND o.standing <> 'fulfilled' AND o.deadline <= :horizon AND {_SEEN}
+     WHERE o.owed AND o.standing <> 'fulfilled' AND o.deadline <= :horizon AND {SEEN}
        AND (CAST(:after_deadline AS timestamptz) IS NULL
             OR (o.deadline, o.obligation) > (CAST(:after_deadline AS timestamptz), CAST(:after AS text)))
      ORDER BY o.deadline, o.obligation LIMIT :rows
@@ -71,7 +71,7 @@ _COUNTS = text(f"""
            count(*) FILTER (WHERE NOT o.overdue AND o.standing = 'returned') AS returned,
            count(*) FILTER (WHERE NOT o.overdue AND o.deadline <= :near) AS near,
            count(*) AS open, min(o.deadline) FILTER (WHERE o.overdue) AS oldest
-      FROM obligations o WHERE o.owed AND o.standing <> 'fulfilled' AND o.opens_at <= :now AND {_SEEN}
+      FROM obligations o WHERE o.owed AND o.standing <> 'fulfilled' AND o.opens_at <= :now AND {SEEN}
 """)  # noqa: S608 - text of this module
 
 _NEWEST_VERSION = """
@@ -98,22 +98,22 @@ _REQUESTS = text("SELECT request_id, title, title_en FROM requests WHERE request
 _PERIODS = text(f"""
     SELECT period FROM (
         SELECT o.period, min(o.opens_at) AS opens_at FROM obligations o
-         WHERE o.owed AND o.regime = :regime AND o.opens_at <= :now AND {_SEEN} GROUP BY o.period
+         WHERE o.owed AND o.regime = :regime AND o.opens_at <= :now AND {SEEN} GROUP BY o.period
     ) AS known ORDER BY opens_at DESC, period DESC LIMIT :most
 """)  # noqa: S608 - text of this module
 _CELLS = text(f"""
     SELECT {_COLUMNS} FROM obligations o
      WHERE o.owed AND o.regime = :regime AND o.period = ANY(CAST(:periods AS text[]))
-       AND o.agency = ANY(CAST(:rows AS text[])) AND {_SEEN}
+       AND o.agency = ANY(CAST(:rows AS text[])) AND {SEEN}
 """)  # noqa: S608 - text of this module
 _ROWS = text(f"""
     SELECT o.agency FROM obligations o
-     WHERE o.owed AND o.regime = :regime AND o.period = ANY(CAST(:periods AS text[])) AND {_SEEN}
+     WHERE o.owed AND o.regime = :regime AND o.period = ANY(CAST(:periods AS text[])) AND {SEEN}
        AND o.agency > :after GROUP BY o.agency ORDER BY o.agency LIMIT :rows
 """)  # noqa: S608 - text of this module
 _ALL_CELLS = text(f"""
     SELECT {_COLUMNS} FROM obligations o
-     WHERE o.owed AND o.regime = :regime AND o.period = ANY(CAST(:periods AS text[])) AND {_SEEN}
+     WHERE o.owed AND o.regime = :regime AND o.period = ANY(CAST(:periods AS text[])) AND {SEEN}
      ORDER BY o.agency, o.opens_at, o.period
 """)  # noqa: S608 - text of this module
 _TOTALS = text(f"""
@@ -123,13 +123,13 @@ _TOTALS = text(f"""
            avg(EXTRACT(epoch FROM o.answer_received_at - o.deadline) / 86400)
                FILTER (WHERE o.on_time = false) AS days_late
       FROM obligations o
-     WHERE o.owed AND o.regime = :regime AND o.period = ANY(CAST(:periods AS text[])) AND {_SEEN}
+     WHERE o.owed AND o.regime = :regime AND o.period = ANY(CAST(:periods AS text[])) AND {SEEN}
      GROUP BY o.period
 """)  # noqa: S608 - text of this module
 
 _OF_AGENCY = text(f"""
     SELECT {_COLUMNS} FROM obligations o
-     WHERE o.owed AND o.agency = :agency AND o.opens_at <= :now AND {_SEEN}
+     WHERE o.owed AND o.agency = :agency AND o.opens_at <= :now AND {SEEN}
      ORDER BY o.deadline DESC, o.obligation DESC LIMIT :rows
 """)  # noqa: S608 - text of this module
 # of each obligation the newest version that was returned: a corrected report was returned all the same
@@ -155,7 +155,7 @@ _OFFICERS_OF = text("""
 # what somebody still has to send, with the terms that say what is next; what opens later comes into sight in its time
 _OWED = text(f"""
     SELECT {_COLUMNS}, CAST(d.document AS text) FROM obligations o JOIN obligation_documents d USING (obligation)
-     WHERE o.owed AND o.standing <> 'fulfilled' AND o.opens_at <= :now AND {_SEEN}
+     WHERE o.owed AND o.standing <> 'fulfilled' AND o.opens_at <= :now AND {SEEN}
      ORDER BY o.deadline, o.obligation LIMIT :rows
 """)  # noqa: S608 - text of this module
 # told of since the deadline in force: an earlier climb ended when its deadline moved
@@ -163,7 +163,7 @@ _CLIMBED = "n.obligation = o.obligation AND n.kind = 'escalation' AND n.at >= o.
 _BEFORE_IT = "n.obligation = o.obligation AND n.kind IN ('reminder', 'returned', 'overdue')"
 _ESCALATED = text(f"""
     SELECT {_COLUMNS} FROM obligations o
-     WHERE o.owed AND o.standing <> 'fulfilled' AND o.overdue AND {_SEEN}
+     WHERE o.owed AND o.standing <> 'fulfilled' AND o.overdue AND {SEEN}
        AND EXISTS (SELECT FROM notices n WHERE {_CLIMBED})
        AND NOT EXISTS (SELECT FROM notices n WHERE {_CLIMBED} AND n.officer_id = :person)
        AND (CAST(:after_deadline AS timestamptz) IS NULL
@@ -363,7 +363,7 @@ async def agencies_marks(snapshot: ReadTransaction) -> tuple[int, Decimal]:
     return count, marks
 
 
-def _seen(view: View) -> dict[str, list[str]]:
+def seen(view: View) -> dict[str, list[str]]:
     whole, agencies_, regimes = view.pairs()
     return {"whole": whole, "agencies": agencies_, "regimes": regimes}
 
@@ -373,7 +373,7 @@ async def inbox(
 ) -> list[Line]:
     """What is overdue, returned or due soon, by deadline; one row more than a page where there is a next one."""
     given = {
-        **_seen(view), "horizon": now + NEAR, "rows": PAGE_ROWS + 1,
+        **seen(view), "horizon": now + NEAR, "rows": PAGE_ROWS + 1,
         "after_deadline": after[0] if after else None, "after": after[1] if after else None,
     }  # fmt: skip
     return [Line(*row) for row in (await snapshot.execute(_INBOX, given)).all()]
@@ -381,7 +381,7 @@ async def inbox(
 
 async def counts(snapshot: ReadTransaction, view: View, now: datetime) -> RowMapping:
     """How much is overdue, returned, near and open, and the oldest deadline that is missed."""
-    return (await snapshot.execute(_COUNTS, {**_seen(view), "now": now, "near": now + NEAR})).mappings().one()
+    return (await snapshot.execute(_COUNTS, {**seen(view), "now": now, "near": now + NEAR})).mappings().one()
 
 
 async def regimes(snapshot: ReadTransaction, codes: Iterable[str], day: date) -> dict[str, RowMapping]:
@@ -393,7 +393,7 @@ async def regimes(snapshot: ReadTransaction, codes: Iterable[str], day: date) ->
 async def seen_regimes(snapshot: ReadTransaction, view: View, day: date) -> tuple[dict[str, RowMapping], bool]:
     """Regimes under which the view sees an obligation, by code, and whether there are more: then requests stay out."""
     rows = (
-        (await snapshot.execute(_SEEN_REGIMES, {**_seen(view), "day": day, "rows": MOST_REGIMES + 1})).mappings().all()
+        (await snapshot.execute(_SEEN_REGIMES, {**seen(view), "day": day, "rows": MOST_REGIMES + 1})).mappings().all()
     )
     listed = sorted(rows[:MOST_REGIMES], key=lambda row: row["code"])
     return {row["code"]: row for row in listed}, len(rows) > MOST_REGIMES
@@ -418,7 +418,7 @@ class HeatMap:
 async def heat_map(snapshot: ReadTransaction, view: View, regime: str, now: datetime, after: str = "") -> HeatMap:
     """How the agencies stand with a regime over its latest periods."""
     periods = await _latest_periods(snapshot, view, regime, now)
-    given: dict[str, Any] = {**_seen(view), "regime": regime, "periods": periods}
+    given: dict[str, Any] = {**seen(view), "regime": regime, "periods": periods}
     rows = (await snapshot.execute(_ROWS, {**given, "after": after, "rows": PAGE_ROWS + 1})).scalars().all()
     lines = [Line(*row) for row in (await snapshot.execute(_CELLS, {**given, "rows": list(rows)})).all()]
     totals = (await snapshot.execute(_TOTALS, given)).mappings().all()
@@ -432,24 +432,24 @@ async def heat_map(snapshot: ReadTransaction, view: View, regime: str, now: date
 
 async def all_cells(snapshot: ReadTransaction, view: View, regime: str, now: datetime) -> list[Line]:
     """Every cell of the heat map, by agency, the newest period last."""
-    given = {**_seen(view), "regime": regime, "periods": await _latest_periods(snapshot, view, regime, now)}
+    given = {**seen(view), "regime": regime, "periods": await _latest_periods(snapshot, view, regime, now)}
     return [Line(*row) for row in (await snapshot.execute(_ALL_CELLS, given)).all()]
 
 
 async def _latest_periods(snapshot: ReadTransaction, view: View, regime: str, now: datetime) -> list[str]:
-    found = await snapshot.execute(_PERIODS, {**_seen(view), "regime": regime, "now": now, "most": MOST_PERIODS})
+    found = await snapshot.execute(_PERIODS, {**seen(view), "regime": regime, "now": now, "most": MOST_PERIODS})
     return [row[0] for row in found.all()][::-1]
 
 
 async def of_agency(snapshot: ReadTransaction, view: View, agency: str, now: datetime) -> list[Line]:
     """The agency's obligations, the latest first."""
-    given = {**_seen(view), "agency": agency, "now": now, "rows": 4 * PAGE_ROWS}
+    given = {**seen(view), "agency": agency, "now": now, "rows": 4 * PAGE_ROWS}
     return [Line(*row) for row in (await snapshot.execute(_OF_AGENCY, given)).all()]
 
 
 async def owed(snapshot: ReadTransaction, view: View, now: datetime) -> list[Owed]:
     """What is open and to be sent for what the view holds, by deadline; one row more than is shown where more is."""
-    rows = (await snapshot.execute(_OWED, {**_seen(view), "now": now, "rows": MOST_OWN + 1})).all()
+    rows = (await snapshot.execute(_OWED, {**seen(view), "now": now, "rows": MOST_OWN + 1})).all()
     return [Owed(Line(*row[:-1]), msgspec.json.decode(row[-1], type=Terms)) for row in rows]
 
 
@@ -458,7 +458,7 @@ async def escalated(
 ) -> list[Line]:
     """Overdue reports that others than this person were told of, by deadline; one row more where there is more."""
     given = {
-        **_seen(view), "person": person_id, "rows": PAGE_ROWS + 1,
+        **seen(view), "person": person_id, "rows": PAGE_ROWS + 1,
         "after_deadline": after[0] if after else None, "after": after[1] if after else None,
     }  # fmt: skip
     return [Line(*row) for row in (await snapshot.execute(_ESCALATED, given)).all()]

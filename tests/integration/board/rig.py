@@ -18,8 +18,10 @@ from services.board.accounts.passwords import Passwords
 from services.board.accounts.signing_in import Accounts, PasswordSet, Terms, invite
 from services.board.acting import Actor
 from services.board.consumer import inbounds
+from services.board.pages.periods import Periods
 from services.board.pages.routes import mount
 from services.board.pages.web import Site
+from services.board.periods.freezing import Freezing
 from services.board.watching import Watch
 from shared.access import BY_TOKENS
 from shared.consuming.batch import Batch
@@ -253,7 +255,7 @@ class World:
         )
         site = Site(self.database, self.accounts, self.business, ORIGIN, timedelta(days=180), actor)
         watch = Watch({"intake": [INTAKE_URL]}, self.system, transport=httpx.MockTransport(self._service))
-        mount(self.app, site, watch)
+        mount(self.app, site, watch, Periods(site, Freezing(self.database, self.system)))
 
     async def _service(self, request: httpx.Request) -> httpx.Response:
         """A service that the operators' page asks."""

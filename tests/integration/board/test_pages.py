@@ -74,6 +74,15 @@ MATRIX: dict[str, set[str]] = {
     QUARTER.replace("/nghia-vu/", "/cach-tinh/"): WHOLE | {NAMED},
     f"/nghia-vu/{COMMUNE}/{MONTHLY}/2026-M10": ABOVE | {COMMUNES},
     f"/nghia-vu/{DEPARTMENT}/{MONTHLY}/2031-M01": set(),  # there is none
+    "/ky/2026-M10": WHOLE | {COMMUNES},
+    "/ky/2026-Q3": WHOLE | {NAMED},
+    "/ky/2026-M10/tai/bao-cao.xlsx": WHOLE | {COMMUNES},
+    "/ky/2026-M10/tai/so-lieu.json": set(),  # frozen figures alone
+    "/ky/2026-M10/tai/bao-cao.exe": set(),
+    "/ky/2031-M01": set(),
+    "/ky/2026-M13": set(),
+    f"/ky/2026-M10/{UUID(int=1)}": set(),
+    "/ky/2026-M10/x": set(),
     "/co-quan/H98": set(),  # another province
     "/nghia-vu/H98/BC-THANG/2026-M10": set(),
     "/cach-tinh/H98/BC-THANG/2026-M10": set(),

@@ -148,6 +148,7 @@ EMPTY: dict[str, str] = {
     "board.drafts": "holds what officers have typed and not sent",
     "board.devices": "holds in which browsers people signed in",
     "board.failures": "holds wrong passwords",
+    "board.period_figures": "holds what an office froze; each page hashes it again",
 }
 #: comparison -> a spoil (its beginning) that only this comparison finds
 CONTROLS: dict[str, str] = {
