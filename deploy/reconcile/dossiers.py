@@ -17,7 +17,7 @@ import asyncpg
 from deploy.reconcile.stores import Snapshot, Source, Stream
 from services.notifier.channels.webhook.messages import Message
 from shared.contract.events import EscalationChanged
-from shared.contract.events.compliance import CALENDAR_KEY
+from shared.contract.events.compliance import CALENDAR_KEY, POLICY_KEY
 from shared.contract.events.submissions import INTAKE_KEY
 
 Rows = list[asyncpg.Record]
@@ -47,7 +47,7 @@ def _events(service: str, topic: str, also_only: str = "") -> Source:
     """
     columns = "id, event_id, topic, key, type, headers, body"
     about = f"topic = '{topic}' AND key <> '{INTAKE_KEY}' AND NOT starts_with(key, '{CALENDAR_KEY}')"
-    about += f" AND NOT starts_with(key, 'webhook/'){also_only}"
+    about += f" AND NOT starts_with(key, '{POLICY_KEY}') AND NOT starts_with(key, 'webhook/'){also_only}"
     rows = " UNION ALL ".join(
         f"SELECT {columns}, '{place}' AS place FROM {place} AS t WHERE {about}{also} AND {{only}}"
         for place, also in (("outbox_archive", ""), ("outbox", ""), ("outbox_set_aside", " AND NOT archived"))

@@ -41,7 +41,8 @@ from shared.contract.events import NotJudged, ObligationChanged, StepTaken, Verd
 
 _BY = ("lập lại từ sự kiện đã phát", "planned again from the events published")
 #: columns that the newest event gives, and those that all events together give
-_NEWEST = ("regime_version", "deadline", "standing", "version", "accepted_version", "owed", "reminded_at", "score")
+_NEWEST = ("regime_version", "deadline", "standing", "version", "accepted_version", "owed", "reminded_at", "score",
+           "policy_version")  # fmt: skip
 _COUNTED = ("overdue", "overdue_count", "reminded_for", "reminder_count", "named_officer", "certify_version",
             "scored_at")  # fmt: skip
 #: planned from another topic than the obligation's changes: which of both came first cannot be known here
@@ -166,7 +167,9 @@ def _obligation(dossier: Dossier, planned: _Planned) -> Iterator[Difference]:
     parts = dict(zip(("agency", "regime", "period"), ([*dossier.key.split("/", 2), "", ""])[:3], strict=True))
     yield from told.values(row, parts)
     if dossier.changed:
-        names = (*_NEWEST, *_COUNTED) if planned.whole else _NEWEST
+        names: tuple[str, ...] = (*_NEWEST, *_COUNTED) if planned.whole else _NEWEST
+        # '': its newest event came before the column was there
+        names = tuple(name for name in names if name != "policy_version" or row[name])
         yield from told.values(row, {name: getattr(planned.obligation, name) for name in names})
     kept, answer = row["verdict_version"], planned.obligation.accepted_version
     newest = max(planned.returned, default=0)

@@ -45,7 +45,7 @@ from shared.contract.events import (
     RequestIssued,
     WaiverGranted,
 )
-from shared.contract.events.compliance import CALENDAR_KEY
+from shared.contract.events.compliance import CALENDAR_KEY, POLICY_KEY
 from shared.contract.hierarchy import Parents, Tree, parents_of
 
 Row = Mapping[str, Any]
@@ -67,7 +67,7 @@ TABLES: dict[str, tuple[str, ...]] = {
         "regroupings",
     ),
     "notifier": (
-        "agencies", "officers", "people", "regimes", "requests", "calendars", "ladders", "mailing_rules",
+        "agencies", "officers", "people", "regimes", "requests", "calendars", "policies", "ladders", "mailing_rules",
         "silences", "told_before", "access_keys", "access_people", "access_officers", "relay_state", "webhooks",
         "webhook_replays",
     ),
@@ -125,6 +125,10 @@ _CALENDARS = f"""
     SELECT event_id, key, type, headers, body FROM outbox_archive
      WHERE topic = 'compliance' AND starts_with(key, '{CALENDAR_KEY}') ORDER BY id
 """
+_POLICIES = f"""
+    SELECT event_id, key, type, headers, body FROM outbox_archive
+     WHERE topic = 'compliance' AND starts_with(key, '{POLICY_KEY}') ORDER BY id
+"""
 #: an archive forgets what is past retention, and starts empty in a database that replaces a lost one; so nothing
 #: follows from the absence of an event older than its first
 _FIRST_EVENT = "SELECT event_id FROM outbox_archive ORDER BY event_id LIMIT 1"
@@ -143,6 +147,8 @@ class Reference:
     calendar_events: list[asyncpg.Record] = field(default_factory=list)
     #: what the audit trail says of requests for waivers, oldest first
     waiver_trail: list[asyncpg.Record] = field(default_factory=list)
+    #: the scoring policies that scoring has published, oldest first
+    policy_events: list[asyncpg.Record] = field(default_factory=list)
     #: every registration of a webhook and what notifier told of it, as published, and what the audit trail knows of it
     webhook_events: list[asyncpg.Record] = field(default_factory=list)
     notifier_events: list[asyncpg.Record] = field(default_factory=list)
@@ -190,6 +196,7 @@ class Reference:
         begins = {service: rows[0]["event_id"] if rows else None for service, rows in first.items()}
         made = cls(tables, published, begins, await snapshot.all("intake", _AVAILABILITY),
                    await snapshot.all("scoring", _CALENDARS), await snapshot.all("intake", _WAIVER_TRAIL))  # fmt: skip
+        made.policy_events = await snapshot.all("scoring", _POLICIES)
         made.webhook_events = await snapshot.all("intake", _OF_WEBHOOKS.format(topic="registry"))
         made.notifier_events = await snapshot.all("notifier", _OF_WEBHOOKS.format(topic="notifications"))
         made.webhook_trail = await snapshot.all("intake", _WEBHOOK_TRAIL)

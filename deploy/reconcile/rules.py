@@ -16,8 +16,9 @@ from services.notifier.mailing.data import parse_rules, shipped_rules
 from services.notifier.mailing.domain import digest
 from services.scoring.calendar import shipped_calendars
 from services.scoring.scores.policy import shipped_policies
-from shared.contract.events import CalendarLoaded
-from shared.contract.events.compliance import CALENDAR_KEY
+from services.scoring.scores.policy.store import event_of
+from shared.contract.events import CalendarLoaded, PolicyLoaded
+from shared.contract.events.compliance import CALENDAR_KEY, POLICY_KEY
 
 _FILE = ("theo tệp đi cùng bản phát hành", "by the file that ships")
 
@@ -90,6 +91,31 @@ def published_calendars(reference: Reference) -> Iterator[Difference]:
         else:
             row = dict(copied[version])
             row |= {name: json.loads(row[name]) for name in ("days_off", "made_up")}
+            yield from told.document(row, wanted[version])
+
+
+def published_policies(reference: Reference) -> Iterator[Difference]:
+    """Compare what scoring published of its policies, and notifier's copies, with the policies loaded."""
+    wanted = {version: event_of(policy).model_dump(mode="json") for version, policy in reference.policies.items()}
+    by = ("theo scoring.policies", "by scoring.policies")
+    for event in reference.policy_events:
+        told = Teller("event", "scoring.outbox_archive", f"{event['key']} {event['event_id']}", *by, "reference")
+        yield from told.values(event, {"type": PolicyLoaded.TYPE, "headers": None})
+        expected = wanted.get(event["key"].removeprefix(POLICY_KEY))
+        if expected is None:
+            yield told.difference("key", event["key"], ", ".join(wanted))
+        else:
+            yield from told.document(json_body(event), expected, "body")
+    copied = {row["policy_version"]: row for row in reference.tables["notifier", "policies"]}
+    published = {event["key"].removeprefix(POLICY_KEY) for event in reference.policy_events}
+    for version in sorted({*copied, *published}):
+        told = Teller("copy", "notifier.policies", version, *by, "reference")
+        if version not in copied:
+            yield told.missing()
+        elif version not in wanted:
+            yield told.surplus()
+        else:
+            row = dict(copied[version]) | {"clauses": json.loads(copied[version]["clauses"])}
             yield from told.document(row, wanted[version])
 
 

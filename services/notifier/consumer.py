@@ -13,6 +13,7 @@ from shared.contract.events import (
     CalendarLoaded,
     ComplianceEvent,
     NotJudged,
+    PolicyLoaded,
     RegistryEvent,
     StepTaken,
     SubmissionReceived,
@@ -29,7 +30,7 @@ def inbounds(context: PlanningContext) -> Sequence[Inbound]:
     async def registry(batch: Batch[RegistryEvent | WebhookRegistered], tx: Transaction) -> None:
         await handlers.apply_registry(batch, tx, context)
 
-    async def compliance(batch: Batch[ComplianceEvent | CalendarLoaded], tx: Transaction) -> None:
+    async def compliance(batch: Batch[ComplianceEvent | CalendarLoaded | PolicyLoaded], tx: Transaction) -> None:
         await handlers.apply_compliance(batch, tx, context)
 
     async def verdicts(batch: Batch[VerdictReached | NotJudged], tx: Transaction) -> None:

@@ -111,6 +111,21 @@ calendars = Table(  # working days: the row with the greatest version counts
     Column("made_up", JSONB, nullable=False),  # weekend days on which offices work
 )
 
+policies = Table(  # what a report earns and loses, by version; a version never changes
+    "policies",
+    metadata,
+    Column("policy_version", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("effective_from", Date, nullable=False),
+    Column("timeliness_full", Numeric, nullable=False),
+    Column("off_per_working_day", Numeric, nullable=False),
+    Column("timeliness_floor", Numeric, nullable=False),
+    Column("timeliness_overdue", Numeric, nullable=False),
+    Column("off_within_grace", Numeric),
+    Column("completeness_full", Numeric, nullable=False),
+    Column("clauses", JSONB, nullable=False),
+)
+
 obligations = Table(
     "obligations",
     metadata,
@@ -134,6 +149,7 @@ obligations = Table(
     Column("certify_version", Integer, nullable=False, server_default="0"),  # accepted but for its certification
     Column("score", Numeric),
     Column("scored_at", DateTime(timezone=True)),  # when it last became another (business time)
+    Column("policy_version", Text, nullable=False, server_default=""),  # by which it is scored; '': not heard yet
     # version of the newest NotificationRecorded of this key; its row lock orders them (outbox order = commit order)
     Column("recorded_version", Integer, nullable=False, server_default="0"),
 )

@@ -21,6 +21,7 @@ from shared.contract.events import (
     ObligationChanged,
     OfficerRegistered,
     PersonRegistered,
+    PolicyLoaded,
     ReferenceTablePublished,
     RegimePublished,
     RequestIssued,
@@ -54,7 +55,7 @@ SUBSCRIPTIONS: dict[str, tuple[type[EventModel], ...]] = {
     "scoring.access": _ACCESS,
     "notifier.registry": (*_REGISTRY, PersonRegistered, WebhookRegistered),
     "notifier.verdicts": (VerdictReached, NotJudged),
-    "notifier.compliance": (ObligationChanged, CalendarLoaded),
+    "notifier.compliance": (ObligationChanged, CalendarLoaded, PolicyLoaded),
     # receipts for webhooks; decisions for the mail
     "notifier.steps": (StepTaken, SubmissionReceived),
     "notifier.access": _ACCESS,

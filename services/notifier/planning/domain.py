@@ -68,6 +68,7 @@ class Obligation(Struct, frozen=True):
     certify_version: int = 0  # accepted but for its certification
     score: Decimal | None = None
     scored_at: datetime | None = None  # when it last became another
+    policy_version: str = ""  # by which it is scored
 
 
 class Naming(Struct, frozen=True):
@@ -253,6 +254,7 @@ def apply_obligation_event(
         certify_version=event.certify_version or 0,
         score=event.score,
         scored_at=obligation.scored_at if event.score == obligation.score else event.at,
+        policy_version=event.policy_version,
     )
     planned = _planned_kinds(obligation)
     if not event.owed:

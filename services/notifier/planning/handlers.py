@@ -35,6 +35,7 @@ from shared.contract.events import (
     ObligationChanged,
     OfficerRegistered,
     PersonRegistered,
+    PolicyLoaded,
     RegimePublished,
     RegistryEvent,
     RequestIssued,
@@ -120,12 +121,15 @@ def _changes(records: Iterable[RegistryEvent]) -> RegistryChanges:
 
 
 async def apply_compliance(
-    batch: Batch[ComplianceEvent | CalendarLoaded], tx: Transaction, context: PlanningContext
+    batch: Batch[ComplianceEvent | CalendarLoaded | PolicyLoaded], tx: Transaction, context: PlanningContext
 ) -> None:
     """Plan reminders, overdue notices and escalations; cancel what is no longer so and has not gone out.
 
-    Keeps the working days that scoring counts by.
+    Keeps the working days that scoring counts by, and its policies.
     """
+    policies = [event.body for event in batch if isinstance(event.body, PolicyLoaded)]
+    if policies:
+        await store.POLICIES.save(tx, policies)
     calendars = [event.body for event in batch if isinstance(event.body, CalendarLoaded)]
     if calendars and await store.CALENDARS.save_telling(tx, calendars):
         await escalations.look_at_all(tx, context.business.now())

@@ -29,6 +29,7 @@ from shared.contract.events import (
     CalendarLoaded,
     OfficerRegistered,
     PersonRegistered,
+    PolicyLoaded,
     RegimePublished,
     RequestIssued,
 )
@@ -89,6 +90,13 @@ CALENDARS = Projection(
     },
 )
 
+POLICIES = Projection(
+    tables.policies,
+    PolicyLoaded,
+    values={"clauses": lambda policy: json.dumps(policy.model_dump(mode="json")["clauses"], ensure_ascii=False)},
+    refilled=True,
+)
+
 _CALENDAR = text("""
     SELECT calendar_version, first_year, last_year, days_off, made_up FROM calendars ORDER BY version DESC LIMIT 1
 """)
@@ -141,7 +149,7 @@ _PRESENT = text("SELECT obligation FROM obligations WHERE obligation = ANY(CAST(
 _LOCK_OBLIGATIONS = text("""
     SELECT obligation, agency, regime, regime_version, period, deadline, standing, version, verdict_version,
            accepted_version, owed, overdue, overdue_count, reminded_at, reminded_for, reminder_count,
-           named_officer, certify_version, score, scored_at
+           named_officer, certify_version, score, scored_at, policy_version
       FROM obligations WHERE obligation = ANY(CAST(:keys AS text[])) ORDER BY obligation FOR UPDATE
 """)
 
@@ -152,6 +160,7 @@ _CHANGED = {
     "overdue_count": "int", "reminded_at": "timestamptz", "reminded_for": "timestamptz",
     "reminder_count": "int", "named_officer": "text",
     "certify_version": "int", "score": "numeric", "scored_at": "timestamptz",
+    "policy_version": "text",
 }  # fmt: skip
 _values_of = attrgetter(*("key" if name == "obligation" else name for name in _CHANGED))
 

@@ -1,4 +1,4 @@
-"""What scoring publishes: how each obligation (nghĩa vụ báo cáo) stands, whole, and the working days it counts by."""
+"""What scoring publishes: how each obligation (nghĩa vụ báo cáo) stands, whole, and what it counts and scores by."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from shared.contract.events.base import COMPLIANCE, EventModel, ExactDecimal, Mo
 
 #: keys of calendars on the topic begin so; an obligation's begins with an agency's code
 CALENDAR_KEY = "calendar/"
+
+#: keys of scoring policies on the topic begin so
+POLICY_KEY = "policy/"
 
 #: nothing_sent (chưa nộp), awaiting_verdict (chờ kiểm tra), returned (trả lại), fulfilled (đã nộp, đạt)
 Standing = Literal["nothing_sent", "awaiting_verdict", "returned", "fulfilled"]
@@ -124,6 +127,41 @@ class CalendarLoaded(EventModel):
     @property
     def key(self) -> str:
         return f"{CALENDAR_KEY}{self.calendar_version}"
+
+
+class PolicyClause(Model):
+    """What a clause of a scoring policy says to those it judges, and where it comes from."""
+
+    rule: str  # on_time, late, overdue, complete, grace; others may follow
+    clause: str  # 1.a, 1.b …
+    text: str
+    text_en: str
+    legal_basis: str
+
+
+class PolicyLoaded(EventModel):
+    """A version of the scoring policy (chính sách chấm điểm), which never changes: what a report earns and loses.
+
+    Published when it is loaded and at each start of scoring. An obligation names the version it is scored by.
+    """
+
+    TYPE: ClassVar[str] = "vn.thongsuot.policy.loaded.v1"
+    TOPIC: ClassVar[str] = COMPLIANCE
+
+    policy_version: str
+    version: int = 1
+    effective_from: date
+    timeliness_full: ExactDecimal  # points on time
+    off_per_working_day: ExactDecimal  # points lost with each working day begun after the deadline
+    timeliness_floor: ExactDecimal  # what lateness leaves at least
+    timeliness_overdue: ExactDecimal  # while nothing is accepted after the deadline
+    off_within_grace: ExactDecimal | None = None  # points lost at most within the regime's grace
+    completeness_full: ExactDecimal
+    clauses: tuple[PolicyClause, ...] = ()
+
+    @property
+    def key(self) -> str:
+        return f"{POLICY_KEY}{self.policy_version}"
 
 
 ComplianceEvent = ObligationChanged

@@ -158,6 +158,7 @@ CONTROLS: dict[str, str] = {
     "rules.calendars": "scoring.calendar_days.name_en",
     "rules.published_calendars": "notifier.calendars.days_off",
     "rules.policies": "scoring.policies.sha256",
+    "rules.published_policies": "notifier.policies.timeliness_full",
     "rules.ladders": "notifier.ladders.sha256",
     "rules.mailing": "notifier.mailing_rules.sha256",
     "rules.silences": "notifier.silences.reason",

@@ -16,7 +16,9 @@ from services.scoring.scores.policy import PolicyError, PolicyMissing, shipped_p
 from services.scoring.scores.policy.data import ReadPolicy, parse_policy
 from services.scoring.scores.policy.loading import load_command, policy_loader
 from services.scoring.scores.policy.store import PolicyShelf, load_policies
+from shared.contract.events import PolicyLoaded
 from shared.postgres.database import Database, is_infrastructure
+from shared.runtime.clock import ManualClock
 from tests.integration.scoring.rig import Rig, agency, key_of, local, regime
 from tests.stack import as_owner
 from tests.unit.scoring.samples import verdict
@@ -231,3 +233,19 @@ async def test_the_command_loads_refuses_and_says_why(rig: Rig, command: Callabl
         code, said = await asyncio.to_thread(command, body)
         assert (code, complaint in said) == (1, True), said
     assert len(await rig.rows("SELECT 1 FROM policies")) == 2
+
+
+async def test_every_policy_is_published_at_each_start_with_what_its_clauses_say(rig: Rig) -> None:
+    await load(rig, another(points="50"))
+    loader = policy_loader(rig.database, ManualClock(local(2026, 10, 1)))
+    for _ in range(2):
+        await loader.start()
+    rows = await rig.rows("SELECT key, body FROM outbox WHERE type = :type ORDER BY id", type=PolicyLoaded.TYPE)
+    assert [row["key"] for row in rows] == ["policy/2019.1", "policy/2027.1"] * 2
+    told = [PolicyLoaded.model_validate_json(bytes(row["body"])) for row in rows[:2]]
+    assert [(one.effective_from, int(one.timeliness_full), int(one.off_per_working_day)) for one in told] == [
+        (date(2019, 3, 12), 60, 10), (date(2027, 1, 1), 50, 10),
+    ]  # fmt: skip
+    late = next(clause for clause in told[0].clauses if clause.rule == "late")
+    assert (late.clause, late.text[:11]) == ("1.b", "Trừ 10 điểm")
+    assert {clause.rule for clause in told[0].clauses} == {"on_time", "late", "overdue", "complete"}

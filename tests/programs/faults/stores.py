@@ -50,7 +50,7 @@ FOLLOWS: dict[str, frozenset[str]] = {
         "notifier.registry": (*_REGISTRY, "registry.person", "registry.webhook"),
         "notifier.steps": ("submission.step", "submission.received"),
         "notifier.verdicts": ("verdict.reached", "verdict.not_judged"),
-        "notifier.compliance": ("obligation.changed", "calendar.loaded"),
+        "notifier.compliance": ("obligation.changed", "calendar.loaded", "policy.loaded"),
         "validator.access": _ACCESS,
         "scoring.access": _ACCESS,
         "notifier.access": _ACCESS,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from services.scoring.loading import Loader, load_by_command
 from services.scoring.scores.policy.data import PolicyError, ReadPolicy, read_policy, shipped_policies
-from services.scoring.scores.policy.store import load_policies
+from services.scoring.scores.policy.store import Loaded, load_policies, publish_policies
 from shared.contract.reporting_window import local_day
 from shared.postgres.database import Database, Transaction
 from shared.runtime.arguments import CommandParser
@@ -29,6 +29,7 @@ def policy_loader(database: Database, clock: Clock) -> Loader:
             log.info("A scoring policy was loaded.", action="policy.loaded", version=version)
         for version, why in loaded.left_out.items():
             log.error("A shipped scoring policy was left out.", action="policy.left_out", version=version, error=why)
+        await publish_policies(tx)
         if loaded.left_out:
             return f"WARNING {'; '.join(loaded.left_out.values())}"
         return "loaded"
@@ -43,7 +44,7 @@ def load_command(argv: Sequence[str]) -> int:
     try:
         read = _read(path)
         today = _today(business_clock(CommonSettings().business_clock))
-        loaded = load_by_command(lambda tx: load_policies(tx, [read], today))
+        loaded = load_by_command(lambda tx: _load_and_publish(tx, read, today))
     except PolicyError as error:
         print(error, file=sys.stderr)  # noqa: T201 - an operator's command
         return 1
@@ -52,6 +53,13 @@ def load_command(argv: Sequence[str]) -> int:
         return 1
     print(f"Đã nạp / loaded: {', '.join(loaded.versions) or 'không có gì mới / nothing new'}  sha256 {read.sha256}")  # noqa: T201
     return 0
+
+
+async def _load_and_publish(tx: Transaction, read: ReadPolicy, today: date) -> Loaded:
+    loaded = await load_policies(tx, [read], today)
+    if loaded.versions:
+        await publish_policies(tx)
+    return loaded
 
 
 def check_command(argv: Sequence[str]) -> int:

@@ -11,6 +11,8 @@ from sqlalchemy import text
 
 from services.scoring.fixed_versions import other_contents
 from services.scoring.scores.policy.data import Policy, PolicyBook, PolicyError, PolicyMissing, ReadPolicy, parse_policy
+from shared.contract.events import PolicyClause, PolicyLoaded
+from shared.outbox import publish
 from shared.postgres.database import ReadTransaction, Transaction
 
 # loads stand in line, or two of them could take one first day: rare, short, and no reader waits
@@ -79,6 +81,37 @@ async def load_policies(tx: Transaction, policies: Iterable[ReadPolicy], today: 
         first_days[policy.effective_from] = policy.version
         loaded.versions.append(policy.version)
     return loaded
+
+
+async def publish_policies(tx: Transaction) -> None:
+    """Publish every loaded policy, so that letters can say what a late day costs.
+
+    At each start as well: a topic or an archive that lost one gets it again. Raises PolicyMissing.
+    """
+    policies = [_policy(row) for row in await tx.execute(_BODIES)]
+    await publish(tx, [event_of(policy) for policy in sorted(policies, key=lambda policy: policy.effective_from)])
+
+
+def event_of(policy: Policy) -> PolicyLoaded:
+    """The event about a policy."""
+    clauses = policy.clauses.model_dump(exclude_none=True)
+    return PolicyLoaded(
+        policy_version=policy.version,
+        effective_from=policy.effective_from,
+        timeliness_full=policy.timeliness.full,
+        off_per_working_day=policy.timeliness.off_per_working_day,
+        timeliness_floor=policy.timeliness.floor,
+        timeliness_overdue=policy.timeliness.overdue,
+        off_within_grace=policy.timeliness.off_within_grace,
+        completeness_full=policy.completeness.full,
+        clauses=tuple(
+            PolicyClause(
+                rule=rule, clause=clause, text=text.text_vi, text_en=text.text_en, legal_basis=text.legal_basis
+            )
+            for rule, clause in clauses.items()
+            if (text := policy.text(clause)) is not None
+        ),
+    )
 
 
 async def _comes_back(tx: Transaction, policy: Policy) -> bool:
