@@ -36,7 +36,7 @@ MAX_ANSWER_CHARACTERS = 500
 #: the names in a letter, as the registry has them when the mail goes out
 NAMES = (
     "regime_name", "regime_name_en", "legal_basis", "nil_allowed", "request_title", "request_title_en",
-    "request_legal_basis",
+    "request_legal_basis", "policy",
 )  # fmt: skip
 
 
@@ -111,7 +111,8 @@ _CLAIM = text("""
            ) END AS attempts, c.refusals, c.unknowns, c.first_tried_at, c.traceparent, c.released_at, o.deadline,
            r.name AS regime_name, r.name_en AS regime_name_en, r.legal_basis,
            CAST(r.nil_allowed AS text) AS nil_allowed,
-           q.title AS request_title, q.title_en AS request_title_en, q.legal_basis AS request_legal_basis
+           q.title AS request_title, q.title_en AS request_title_en, q.legal_basis AS request_legal_basis,
+           CAST(to_jsonb(p) AS text) AS policy
       FROM claimed c
       JOIN obligations o ON o.obligation = c.obligation
       LEFT JOIN LATERAL (
@@ -125,6 +126,10 @@ _CLAIM = text("""
            WHERE known.code = c.regime ORDER BY known.regime_version DESC LIMIT 1
       ) r ON true
       LEFT JOIN requests q ON q.request_id = c.period
+      -- of a letter of several matters only where one policy is that of all
+      LEFT JOIN policies p ON p.policy_version = o.policy_version AND NOT EXISTS (
+          SELECT FROM notifications other JOIN obligations its ON its.obligation = other.obligation
+           WHERE other.mail_id = c.id AND its.policy_version <> o.policy_version)
      ORDER BY c.created_at, c.id
 """)
 

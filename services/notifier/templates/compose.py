@@ -17,6 +17,7 @@ from email.utils import format_datetime, formataddr
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import TypeAdapter
 
@@ -168,8 +169,11 @@ class Composer:
         late_vi, late_en = words.lateness_words(deadline, mail.released_at or mail.created_at)
         standing_vi, standing_en = words.STANDINGS.get(facts.standing or "", ("", ""))
         resolution_vi, resolution_en = words.RESOLUTIONS.get(facts.resolution, ("", ""))
+        stakes_vi, stakes_en = _stakes(mail, facts)
         next_vi, next_en = words.RUNG_ROLES.get(facts.next_role, ("", ""))
         return {
+            "stakes_vi": stakes_vi,
+            "stakes_en": stakes_en,
             "next_vi": next_vi,
             "next_en": next_en,
             "next_at_vi": words.deadline_words(facts.next_at)[0],
@@ -210,6 +214,18 @@ class Composer:
             "message_id": mail.message_id,
             "answer_url": self._links.of(mail.id) if self._links is not None and mail.kind == "escalation" else "",
         }
+
+
+#: kinds of notices that say what a late day costs, and whether the deadline is behind
+_AT_STAKE = {"reminder": False, "overdue": True, "escalation": True}
+
+
+def _stakes(mail: ClaimedMail, facts: LetterFacts) -> tuple[str, str]:
+    """(Vietnamese, English): what a late day costs; empty where no policy is known, or nothing is at stake."""
+    kinds = {str(matter["kind"]) for matter in facts.matters} or {mail.kind}
+    late = {_AT_STAKE[kind] for kind in kinds & _AT_STAKE.keys()}
+    policy = mail.names.get("policy")
+    return words.stakes_words(msgspec.json.decode(policy), late=late == {True}) if policy and late else ("", "")
 
 
 def _matter_view(matter: Mapping[str, Any], at: datetime) -> dict[str, str]:

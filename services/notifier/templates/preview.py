@@ -23,6 +23,11 @@ _NAMES: dict[str, str | None] = {
     "request_title": None,
     "request_title_en": None,
     "request_legal_basis": None,
+    "policy": (
+        '{"policy_version": "2019.1", "off_per_working_day": 10, "timeliness_full": 60, "timeliness_floor": 0,'
+        ' "timeliness_overdue": 0, "off_within_grace": null, "clauses": [{"rule": "late", "clause": "1.b"},'
+        ' {"rule": "overdue", "clause": "1.c"}]}'
+    ),
 }
 _MATTERS: tuple[dict[str, str | None], ...] = tuple(
     {

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from decimal import Decimal
+from typing import Any
 
 from shared.contract.words import MONTHS_EN
 from shared.runtime.clock import LOCAL_ZONE
@@ -187,6 +189,46 @@ def lateness_words(deadline: datetime | None, at: datetime) -> tuple[str, str]:
     if hours < 48:
         return f"{hours} giờ", f"{hours} hour{'s' if hours > 1 else ''}"
     return f"{hours // 24} ngày", f"{hours // 24} days"
+
+
+def stakes_words(policy: Mapping[str, Any], *, late: bool) -> tuple[str, str]:
+    """(Vietnamese, English): what a late day costs by this scoring policy; empty where it costs nothing.
+
+    late: the deadline is behind, so that what silence costs is said too.
+    """
+    clauses = {clause["rule"]: clause["clause"] for clause in policy["clauses"]}
+    off, full, floor = (
+        _points(policy[name]) for name in ("off_per_working_day", "timeliness_full", "timeliness_floor")
+    )
+    if off == "0" or "late" not in clauses:
+        return "", ""
+    vi = f"nộp sau hạn bị trừ {_vi(off)} điểm cho mỗi ngày làm việc, kể cả ngày chưa trọn, ít nhất một ngày, từ mức "
+    vi += f"{_vi(full)} điểm, không dưới {_vi(floor)} (khoản {clauses['late']})"
+    en = f"each working day begun after the deadline, at least one, takes {off}, from {full} down to {floor}"
+    en += f" (clause {clauses['late']})"
+    if policy["off_within_grace"] is not None and "grace" in clauses:
+        most = _points(policy["off_within_grace"])
+        vi += f"; trong thời gian ân hạn, nếu có, trừ nhiều nhất {_vi(most)} điểm (khoản {clauses['grace']})"
+        en += f"; within a grace, where there is one, {most} at most (clause {clauses['grace']})"
+    if late and "overdue" in clauses:
+        none = _points(policy["timeliness_overdue"])
+        vi = f"chưa có báo cáo đạt thì được {_vi(none)} điểm (khoản {clauses['overdue']}); khi có, {vi}"
+        en = f"without an accepted report {none} (clause {clauses['overdue']}); with one, {en}"
+    version = policy["policy_version"]
+    return (
+        f"Điểm kịp thời (chính sách chấm điểm {version}): {vi}.",
+        f"Points for timeliness (scoring policy {version}): {en}.",
+    )
+
+
+def _points(value: Any) -> str:
+    """A number of points without needless zeros."""
+    exact = Decimal(str(value))
+    return f"{exact.normalize():f}" if exact else "0"
+
+
+def _vi(points: str) -> str:
+    return points.replace(".", ",")
 
 
 def pointer_words(path: str) -> str:

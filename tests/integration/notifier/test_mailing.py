@@ -19,7 +19,7 @@ from services.notifier.mailing.domain import Matter
 from services.notifier.mailing.sweep import MailingSweep
 from services.notifier.planning.handlers import PlanningContext
 from shared.consuming.batch import Batch
-from shared.contract.events import EventModel
+from shared.contract.events import EventModel, PolicyLoaded
 from shared.runtime.clock import LOCAL_ZONE
 from tests.fakes.smtp import Answer, FakeSmtp
 from tests.integration.notifier.rig import (
@@ -255,3 +255,42 @@ async def test_statements_leave_out_what_a_silence_covers_and_nothing_else(world
             later = {tuple(row) for row in await tx.execute(unsilenced, {**given, "now": made.until})}
             assert later == set(rows), "a silence that is over covers nothing"
             await tx.execute(text("DELETE FROM silences"))
+
+
+POLICY = PolicyLoaded.model_validate(
+    {
+        "policy_version": "vn-2026-1", "effective_from": "2026-01-01", "timeliness_full": "60",
+        "off_per_working_day": "10", "timeliness_floor": "0", "timeliness_overdue": "0", "completeness_full": "40",
+        "clauses": [{"rule": "late", "clause": "1.b", "text": "–", "text_en": "–", "legal_basis": "–"}],
+    }
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("other", "said"), [("vn-2026-1", True), ("vn-2027-1", False)])
+async def test_a_letter_of_several_matters_says_what_a_late_day_costs_where_one_policy_is_that_of_all(
+    world: World, smtp: FakeSmtp, other: str, said: bool
+) -> None:
+    await feed(world, "registry", *registry())
+    later = overdue(period="2026-M09", policy_version=other)
+    await feed(world, "compliance", CALENDAR, POLICY, overdue(period="2026-M08"), later)
+    await sweep(world, MORNING)
+    await world.drain(world.dispatcher(smtp))
+    assert len(smtp.accepted) == 2
+    assert [_plain(taken.message).count("khoản 1.b") for taken in smtp.accepted] == [int(said)] * 2
+
+
+async def test_a_letter_says_nothing_of_points_until_the_policy_is_known(world: World, smtp: FakeSmtp) -> None:
+    await feed(world, "registry", *registry())
+    await feed(world, "compliance", CALENDAR, due_soon())
+    await sweep(world, MORNING)
+    await world.drain(world.dispatcher(smtp))
+    await feed(world, "compliance", POLICY, overdue(version=9))
+    await sweep(world, MORNING + timedelta(days=1))
+    await world.drain(world.dispatcher(smtp))
+    found = {str(taken.message["Subject"])[:9]: "khoản 1.b" in _plain(taken.message) for taken in smtp.accepted}
+    assert sorted(found.values()) == [False, True, True], found
+
+
+def _plain(message: Any) -> str:
+    """Its text, each line in one."""
+    return " ".join(message.get_body(("plain",)).get_content().split())

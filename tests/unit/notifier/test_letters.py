@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import quopri
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from services.notifier.delivery.ledger import ClaimedMail
 from services.notifier.templates import CannotRender, Composer, Originator, deadline_words
 from services.notifier.templates.preview import samples, write
-from services.notifier.templates.words import lateness_words
+from services.notifier.templates.words import lateness_words, stakes_words
 from shared.contract.words import period_words
 
 COMPOSER = Composer(Originator("khong-tra-loi@thongsuot.example", reply_to="van-phong@h99.example"))
@@ -287,3 +288,36 @@ def test_a_subject_and_a_name_come_back_as_they_were_written(words: str) -> None
     ((name, address),) = getaddresses([message_from_bytes(wire)["To"]])
     assert str(make_header(decode_header(name))) == words
     assert address == mail.recipient
+
+
+POLICY = {
+    "policy_version": "2027.1", "off_per_working_day": 7.50, "timeliness_full": 60, "timeliness_floor": 0,
+    "timeliness_overdue": 0, "off_within_grace": None,
+    "clauses": [{"rule": "late", "clause": "1.b"}, {"rule": "overdue", "clause": "1.c"}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["reminder", "overdue-nothing-sent", "escalation", "group"])
+def test_a_letter_says_what_a_late_day_costs_by_which_clause_where_the_policy_is_known(name: str) -> None:
+    mail = samples()[name]
+    for kind in ("plain", "html"):
+        text = " ".join(body(read(replace(mail, names={**mail.names, "policy": json.dumps(POLICY)})), kind).split())
+        for part in ("chính sách chấm điểm 2027.1", "trừ 7,5 điểm", "khoản 1.b", "takes 7.5", "clause 1.b"):
+            assert part in text
+        assert ("khoản 1.c" in text) is (name not in ("reminder", "group"))
+        for nothing in (None, json.dumps({**POLICY, "off_per_working_day": 0})):
+            without = body(read(replace(mail, names={**mail.names, "policy": nothing})), kind)
+            assert ("Điểm kịp thời" in without, "Points for" in without) == (False, False)
+
+
+def test_a_letter_of_what_is_over_says_nothing_of_points() -> None:
+    for name in ("returned", "resolved", "certification", "named"):
+        assert "Điểm kịp thời" not in body(read(samples()[name]), "plain")
+
+
+def test_what_a_grace_costs_is_said_by_its_own_clause() -> None:
+    clauses = [*POLICY["clauses"], {"rule": "grace", "clause": "1.d"}]  # type: ignore[misc]
+    vi, en = stakes_words({**POLICY, "off_within_grace": 5, "clauses": clauses}, late=False)
+    assert "trong thời gian ân hạn, nếu có, trừ nhiều nhất 5 điểm (khoản 1.d)" in vi
+    assert "5 at most (clause 1.d)" in en
+    assert "ân hạn" not in stakes_words(POLICY, late=False)[0]
