@@ -29,6 +29,7 @@ ACTIONS_TOTAL = declare_counter(
             "appeal",
             "extension",
             "unlock",
+            "waiver",
             "decision",
         ),
         "result": ("done", "refused"),

@@ -17,10 +17,12 @@ from services.board.accounts.passwords import Crowded
 from services.board.accounts.signing_in import PasswordSet, SignedIn
 from services.board.entry.api import Entry
 from services.board.pages import explanation, health, tasks, views, words
-from services.board.pages.deciding import Deciding, said_to
+from services.board.pages.deciding import Deciding
 from services.board.pages.escalations import Escalations
 from services.board.pages.lists import after_of, called, following
 from services.board.pages.periods import Periods
+from services.board.pages.through_intake import said_to
+from services.board.pages.waivers import Waivers
 from services.board.pages.web import COOKIE, STATIC, Site, Visit, devices_of, own_path, remember_device
 from services.board.readmodel import queries
 from services.board.readmodel.queries import PAGE_ROWS, Line
@@ -159,6 +161,11 @@ def router(site: Site, watch: Watch, periods: Periods) -> APIRouter:
     add("/ky/{period}/tai/{file}", periods.download, acting=True)
     add("/ky/{period}/{figures_id}", periods.show_frozen)
     add("/ky/{period}/{figures_id}/tai/{file}", periods.download_frozen, acting=True)
+    waivers = Waivers(site)
+    add("/mien-ap-dung", waivers.list, acting=True)
+    add("/mien-ap-dung", waivers.ask, "POST", acting=True)
+    add("/mien-ap-dung/{waiver}", waivers.show, acting=True)
+    add("/mien-ap-dung/{waiver}", waivers.decide, "POST", acting=True)
     add("/van-hanh", operations)
     add("/nop", to_send)
     entry, form = Entry(site), "/nop/{agency}/{regime}/{period}"

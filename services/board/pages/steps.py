@@ -17,22 +17,23 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from services.board.pages.words import Pair
+from shared.access import Scope
 from shared.runtime.clock import LOCAL_ZONE
 
 #: what a form is known by, in addresses and in its hidden field
 STEP, ONCE = "step", "once"
 _ONCE = re.compile(r"[0-9a-f]{32}")
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2})?")
-_SAID = re.compile(r"(?P<step>[a-z_]{1,40})~(?P<how>new|again)~(?P<obligation>[^~]{1,200})~(?P<seal>[0-9a-f]{32})")
+_SAID = re.compile(r"(?P<step>[a-z_]{1,40})~(?P<how>new|again)~(?P<about>[^~]{1,200})~(?P<seal>[0-9a-f]{32})")
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of a form. `moment`: a day and an hour, Vietnam's time."""
+    """One field of a form. `moment`: a day and an hour, Vietnam's time; `line`: a text of one line."""
 
     name: str
     label: Pair
-    kind: Literal["choice", "moment", "text"]
+    kind: Literal["choice", "moment", "day", "line", "text"]
     required: bool = False
     options: tuple[tuple[str, Pair], ...] = ()
     value: str = ""  # what it holds before anybody typed
@@ -169,6 +170,40 @@ APPEAL_DECISION = Form(
     ),
 )  # fmt: skip
 
+WAIVER = Form(
+    "mien-ap-dung", "waiver",
+    ("Đề nghị miễn áp dụng một quy tắc", "Ask that a rule is waived"),
+    ("Cho cơ quan của Ông/Bà, từ ngày mai trở đi. Báo cáo nhận trong thời gian được miễn không bị trả lại vì quy tắc "
+     "này. Người khác, ở cấp trên, quyết định.",
+     "For your agency, from tomorrow on. Reports received in the term are not returned by this rule. Somebody else, "
+     "above, decides."),
+    ("Gửi đề nghị", "Send the request"),
+    (
+        Field("regime", ("Mã chế độ báo cáo", "Code of the regime"), "line", True),
+        Field("rule", ("Mã quy tắc, như trong kết quả kiểm tra", "Code of the rule, as in findings"), "line", True),
+        Field("since", ("Từ ngày", "From the day"), "day", True),
+        Field("until", ("Đến hết ngày", "To the end of the day"), "day", True),
+        _reason(_WHY),
+    ),
+)  # fmt: skip
+WAIVER_DECISION = Form(
+    "quyet-dinh", "decision",
+    ("Quyết định", "Decide"),
+    ("Chấp thuận thì quy tắc không tính cho các cơ quan trên trong thời gian đó; ai đề nghị thì không quyết định.",
+     "Granted, the rule counts against none of these agencies for that term; nobody decides what they asked for."),
+    ("Gửi quyết định", "Send the decision"),
+    (
+        Field("decision", ("Quyết định", "Decision"), "choice", True, (
+            ("grant", ("Chấp thuận", "Grant")),
+            ("refuse", ("Không chấp thuận", "Refuse")),
+        )),
+        Field("until", ("Ngày cuối, nếu sớm hơn đã đề nghị", "The last day, if earlier than was asked for"), "day"),
+        _reason(("Lý do (cần khi không chấp thuận)", "Reason (needed to refuse)"), required=False),
+    ),
+)  # fmt: skip
+#: for what a person may decide on waivers
+WAIVER_SCOPES: tuple[Scope, ...] = ("review", "administer")
+
 #: what is asked for, as in an address -> the step that asks, where its decision goes, and its form
 REQUESTS: Mapping[str, tuple[str, str, Form]] = {
     "gia-han": ("extension_requested", "/v1/extensions/{id}/decision", EXTENSION_DECISION),
@@ -241,6 +276,12 @@ def with_value(form: Form, name: str, value: str) -> Form:
     return _each(form, lambda field: replace(field, value=value) if field.name == name else field)
 
 
+def filled(form: Form, given: Mapping[str, str]) -> Form:
+    """The form with what an address gives of its lines."""
+    known = {field.name: given.get(field.name, "")[:64] for field in form.fields if field.kind == "line"}
+    return _each(form, lambda field: replace(field, value=known.get(field.name, field.value)))
+
+
 def _each(form: Form, change: Callable[[Field], Field]) -> Form:
     return replace(form, fields=tuple(map(change, form.fields)))
 
@@ -294,13 +335,13 @@ class Said:
     """What a page says of a step that was just taken."""
 
     step: str  # its kind
-    obligation: str
+    about: str  # the obligation's key, or a waiver's id
     again: bool  # it had been taken before
 
 
 def sealed(said: Said, secret: str) -> str:
     """For an address: nobody else can make a page say so."""
-    text = f"{said.step}~{'again' if said.again else 'new'}~{said.obligation}"
+    text = f"{said.step}~{'again' if said.again else 'new'}~{said.about}"
     return f"{text}~{_seal(text, secret)}"
 
 
@@ -309,7 +350,7 @@ def unsealed(text: str, secret: str) -> Said | None:
     found = _SAID.fullmatch(text)
     if found is None or not hmac.compare_digest(found["seal"], _seal(text.rpartition("~")[0], secret)):
         return None
-    return Said(found["step"], found["obligation"], found["how"] == "again")
+    return Said(found["step"], found["about"], found["how"] == "again")
 
 
 def _seal(text: str, secret: str) -> str:

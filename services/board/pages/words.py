@@ -76,6 +76,17 @@ WAITING: Mapping[str, Pair] = {
     "explanation": ("Giải trình", "Explanations"),
     "appeal": ("Khiếu nại", "Appeals"),
 }
+#: how a request for a waiver stands, and what is said when it comes to stand so
+WAIVER_STATES: Mapping[str, Pair] = {
+    "open": ("Chờ quyết định", "Not decided yet"),
+    "granted": ("Đã chấp thuận", "Granted"),
+    "refused": ("Không chấp thuận", "Refused"),
+}
+WAIVER_STEPS: Mapping[str, Pair] = {
+    "waiver_open": ("Đề nghị miễn áp dụng quy tắc", "Waiver asked for"),
+    "waiver_granted": ("Chấp thuận miễn áp dụng quy tắc", "Waiver granted"),
+    "waiver_refused": ("Không chấp thuận miễn áp dụng quy tắc", "Waiver refused"),
+}
 #: what was asked for, by the step that asks
 REQUESTS: Mapping[str, Pair] = {
     "extension_requested": ("Đề nghị gia hạn", "Request for an extension"),

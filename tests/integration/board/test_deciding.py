@@ -18,6 +18,7 @@ from services.intake.lifecycle.open_queries import OpenReviewPage, OpenReviewVie
 from services.intake.lifecycle.views import Lifecycle, PossibleStep, StepView
 from services.intake.obligations.queries import ObligationDetail
 from services.intake.submissions.queries import SubmissionDetail, SubmissionPage, SubmissionView, VerdictView
+from services.intake.waivers.views import WaiverRequestPage, WaiverRequestView
 from tests.accessible import faults
 from tests.integration.board.rig import (
     CHAIR,
@@ -189,7 +190,7 @@ async def test_the_head_sees_the_report_beside_the_period_before_and_certifies_i
     head = await world.signed_in(HEAD)
     page = (await head.get(VERSION)).text
     assert faults(page, "vi") == []
-    parts = ("Thu ngân sách", "triệu đồng", "12.50", ">7<", "Tháng 9/2026", "Thu đạt &lt;b&gt;khá&lt;/b&gt;", "Kè sông",
+    parts = ("Thu ngân sách", "triệu đồng", "12.50", ">7<", "tháng 9/2026", "Thu đạt &lt;b&gt;khá&lt;/b&gt;", "Kè sông",
              "Quá ngắn", 'value="ky"', 'value="rut"')  # fmt: skip
     assert [part for part in parts if part not in page] == []
     assert 'value="duyet"' not in page, "a head reviews nothing"
@@ -342,6 +343,56 @@ async def test_after_the_lock_an_office_takes_reports_again(world: World) -> Non
     assert world.asked == [(CHIEF, f"/v1/obligations/{MONTHLY}/2026-M10/unlock?agency={DEPARTMENT}", body)]
 
 
+def waiver(state: str = "open", **changes: Any) -> WaiverRequestView:
+    decided = dict.fromkeys(("decided_by", "decided_at", "decision_reason", "granted_since", "granted_until"))
+    return WaiverRequestView.model_validate(
+        {
+            "waiver_id": "MN-1", "state": state, "agency": DEPARTMENT, "regime": MONTHLY, "rule": "KT-01",
+            "agencies": [DEPARTMENT], "reason": "Sáp nhập", "since": "2026-11-01", "until": "2026-12-31",
+            "asked_by": OFFICER, "asked_at": NOW, **decided, **changes,
+        }
+    )  # fmt: skip
+
+
+def shows_waiver(world: World, one: WaiverRequestView) -> None:
+    world.intake["/v1/waivers"] = WaiverRequestPage(items=[one], next=None).model_dump(mode="json")
+    world.intake["/v1/waivers/MN-1"] = one.model_dump(mode="json")
+
+
+async def test_a_waiver_is_asked_for_and_decided(world: World) -> None:
+    await known(world)
+    shows_waiver(world, waiver())
+    officer = await world.signed_in(OFFICER)
+    page = (await officer.get(f"/mien-ap-dung?regime={MONTHLY}&trang-thai=none")).text
+    assert (faults(page, "vi"), f'value="{MONTHLY}"' in page, 'href="/mien-ap-dung/MN-1"' in page) == ([], True, True)
+    assert world.read[-1] == (OFFICER, "/v1/waivers?limit=50&state=open")
+    wish = {"regime": MONTHLY, "rule": "KT-01", "since": "2026-11-01", "until": "2026-12-31", "reason": "Sáp nhập"}
+    refusal = {"errors": [{"message": "Quy tắc này không có.", "fix": "Xem kết quả kiểm tra."}]}
+    world.answers += [
+        httpx.Response(422, json=refusal),
+        httpx.Response(201, json=waiver().model_dump(mode="json")),
+        httpx.Response(200, json=waiver("granted", decided_by=CHAIR).model_dump(mode="json")),
+    ]
+    refused = await submit(officer, "/mien-ap-dung", step="mien-ap-dung", **wish)
+    assert (refused.status_code, faults(refused.text, "vi")) == (422, [])
+    assert ("Quy tắc này không có. Xem kết quả" in refused.text, 'value="2026-12-31"' in refused.text) == (True, True)
+    done = await submit(officer, "/mien-ap-dung", step="mien-ap-dung", **wish)
+    assert world.asked[1] == (OFFICER, "/v1/waivers", wish)
+    told = (await officer.get(done.headers["location"])).text
+    assert ("Đã ghi nhận: Đề nghị miễn áp dụng" in told, 'href="/mien-ap-dung/MN-1">MN-1' in told) == (True, True)
+    mine = (await officer.get("/mien-ap-dung/MN-1")).text
+    assert ("cấp trên, quyết định" in mine, 'name="decision"' in mine, faults(mine, "vi")) == (True, False, [])
+
+    chair = await world.signed_in(CHAIR)
+    page = (await chair.get("/mien-ap-dung/MN-1")).text
+    assert (faults(page, "vi"), "Sở Nông nghiệp" in page, "Nguyễn Thị dept-officer" in page) == ([], True, True)
+    assert 'name="rule"' not in (await chair.get("/mien-ap-dung")).text, "a chair sends for no agency"
+    await submit(chair, "/mien-ap-dung/MN-1", step="quyet-dinh", decision="grant", until="2026-11-30", reason="")
+    body = {"decision": "grant", "until": "2026-11-30", "reason": ""}
+    assert world.asked[2] == (CHAIR, "/v1/waivers/MN-1/decision", body)
+    assert (await chair.get("/mien-ap-dung/MN-2")).status_code == 404
+
+
 async def test_everybody_reaches_their_part_of_the_tree_and_no_more(world: World) -> None:
     await known(world)
     await world.feed(overdue(COMMUNE))
@@ -349,7 +400,8 @@ async def test_everybody_reaches_their_part_of_the_tree_and_no_more(world: World
     shows_obligation(world, asked())
     lists(world)
     whole, sends = {CHAIR, CHIEF, HEAD, OFFICER}, {HEAD, OFFICER}
-    pages = {"/duyet": None, VERSION: whole, EXTENSION: whole, ASKING: sends | {CHAIR, CHIEF},
+    shows_waiver(world, waiver())
+    pages = {"/duyet": None, "/mien-ap-dung": None, VERSION: whole, EXTENSION: whole, ASKING: sends | {CHAIR, CHIEF},
              f"/nghia-vu/{COMMUNE}/{MONTHLY}/2026-M10/phien-ban/{SENT}": set()}  # fmt: skip
     for person in (CHAIR, CHIEF, HEAD, OFFICER, NAMED, COMMUNES, OPERATOR):
         browser = await world.signed_in(person)

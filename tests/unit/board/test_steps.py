@@ -6,7 +6,7 @@ The bodies and the routes are held against intake's own models and table, so tha
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from services.board.pages import steps, words
 from services.board.pages.steps import Form, Said
 from services.intake.lifecycle import api, open_queries, table
+from services.intake.waivers import views as waivers
 
 SECRET = "s" * 43
 KEY = "H99.12/BC-THANG/2026-M10"
@@ -58,6 +59,19 @@ def test_what_is_sent_is_what_intake_reads(form: Form, decision: str, model: Any
     if form is steps.APPEAL_DECISION:
         effect = {"relief": ("uphold", "relief"), "accepted": ("uphold", "accepted"), "dismiss": ("dismiss", None)}
         assert (read.decision, read.effect) == effect[decision]
+
+
+def test_a_waiver_is_asked_for_and_decided_by_days() -> None:
+    typed = {"regime": " KTXH ", "rule": "KT-01", "since": "2026-11-01", "until": "2026-12-31", "reason": "Sáp nhập"}
+    asked = waivers.WaiverAsked.model_validate(steps.body_of(steps.WAIVER, typed))
+    assert (asked.regime, asked.rule, str(asked.since), str(asked.until), asked.agencies) == (
+        "KTXH", "KT-01", "2026-11-01", "2026-12-31", [],
+    )  # fmt: skip
+    decided = steps.body_of(steps.WAIVER_DECISION, {"decision": "grant", "until": "2026-11-30", "reason": ""})
+    assert waivers.WaiverDecided.model_validate(decided).until is not None
+    assert set(get_args(waivers.State)) == set(words.WAIVER_STATES)
+    form = steps.filled(steps.WAIVER, {"regime": "KTXH", "rule": "r" * 100, "since": "2026-11-01"})
+    assert {field.name: field.value for field in form.fields if field.value} == {"regime": "KTXH", "rule": "r" * 64}
 
 
 def test_what_is_no_choice_and_no_moment_goes_as_it_was_typed() -> None:
