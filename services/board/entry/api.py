@@ -285,7 +285,7 @@ class Entry:
         values: dict[str, Any] = {
             "task": task, "state": task.state, "form": form, "shown": shown, "content": shown.content, "notes": notes,
             "saved_by": names.get(saved_by, (saved_by, ""))[0], "sends": self._sends(visit, task),
-            "judges": self._site.actor.can("validator"), "standing": views.standing(task.state, visit.now),
+            "standing": views.standing(task.state, task.unlocked_until, visit.now),
             "answers": _answers(task), "views": views, "domain": domain,
             "dropped": domain.no_more_asked(form, shown.content) if task.form else (),
             "saved": visit.request.query_params.get("saved") == str(shown.draft.version if shown.draft else ""),

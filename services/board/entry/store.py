@@ -50,6 +50,9 @@ _BEFORE = text("""
            SELECT FROM steps s WHERE s.obligation = r.obligation AND s.version = r.version AND s.kind = 'withdrawn')
      ORDER BY r.version DESC LIMIT 1
 """)
+_UNLOCKED = text("""
+    SELECT until FROM steps WHERE obligation = :obligation AND kind = 'unlocked' ORDER BY at DESC, step_id DESC LIMIT 1
+""")
 _SAVE = text("""
     INSERT INTO drafts AS d (obligation, version, saved_by, saved_at, document)
     VALUES (:obligation, 1, :saved_by, :saved_at, CAST(:document AS jsonb))
@@ -94,6 +97,7 @@ class Task:
     draft: Draft | None
     newest: RowMapping | None  # the newest version that has come
     before: RowMapping | None  # the last accepted version of the period before
+    unlocked_until: datetime | None  # by the latest unlocking after the lock
 
     @property
     def findings(self) -> list[dict[str, Any]]:
@@ -125,6 +129,7 @@ async def task(snapshot: ReadTransaction, state: ObligationChanged) -> Task:
         await draft(snapshot, state.obligation),
         (await snapshot.execute(_NEWEST, {"obligation": state.obligation})).mappings().one_or_none(),
         before,
+        (await snapshot.execute(_UNLOCKED, {"obligation": state.obligation})).scalar_one_or_none(),
     )
 
 

@@ -246,8 +246,11 @@ class Source:
         return () if not self.always and theirs == typed.tables.get(table.code, []) else theirs
 
 
-def standing(state: ObligationChanged, now: datetime) -> tuple[Pair, ...]:
-    """What is to be known before sending: each sentence with what is possible. Intake decides by its own rules."""
+def standing(state: ObligationChanged, unlocked_until: datetime | None, now: datetime) -> tuple[Pair, ...]:
+    """What is to be known before sending: each sentence with what is possible. Intake decides by its own rules.
+
+    unlocked_until: by the latest unlocking.
+    """
     said: list[Pair] = []
     if state.transferred_to:
         said.append(
@@ -258,7 +261,15 @@ def standing(state: ObligationChanged, now: datetime) -> tuple[Pair, ...]:
         )
     if not state.owed:
         said.append(("Báo cáo này không còn phải nộp.", "This report is owed no more."))
-    if state.locks_at is not None and now > state.locks_at:
+    is_locked = state.locks_at is not None and now > state.locks_at
+    if is_locked and unlocked_until is not None and now <= unlocked_until:
+        said.append(
+            (
+                f"Đã mở khóa, gửi được đến {moment(unlocked_until)}; được tính là nộp chậm.",
+                f"Unlocked: it is taken until {moment(unlocked_until)}, and counts as late.",
+            )
+        )
+    elif is_locked:
         said.append(
             (
                 f"Đã khóa từ {moment(state.locks_at)}: Văn phòng UBND hoặc Chủ tịch mở khóa rồi mới gửi được; "

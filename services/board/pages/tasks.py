@@ -30,7 +30,8 @@ def next_step(owed: Owed, now: datetime) -> Pair:
             f"Chờ kết quả kiểm tra phiên bản {terms.received_version}",
             f"Version {terms.received_version} is being checked",
         )
-    if terms.locks_at is not None and now > terms.locks_at:
+    is_unlocked = owed.unlocked_until is not None and now <= owed.unlocked_until
+    if terms.locks_at is not None and now > terms.locks_at and not is_unlocked:
         return ("Đã khóa: đề nghị mở khóa rồi mới gửi được", "Locked: ask for it to be unlocked, then send")
     if line.standing == "returned":
         if terms.rework_until is not None and terms.rework_version == terms.received_version:

@@ -154,7 +154,10 @@ _OFFICERS_OF = text("""
 
 # what somebody still has to send, with the terms that say what is next; what opens later comes into sight in its time
 _OWED = text(f"""
-    SELECT {_COLUMNS}, CAST(d.document AS text) FROM obligations o JOIN obligation_documents d USING (obligation)
+    SELECT {_COLUMNS}, CAST(d.document AS text), draft.saved_at,
+           (SELECT s.until FROM steps s WHERE s.obligation = o.obligation AND s.kind = 'unlocked'
+             ORDER BY s.at DESC, s.step_id DESC LIMIT 1)
+      FROM obligations o JOIN obligation_documents d USING (obligation) LEFT JOIN drafts draft USING (obligation)
      WHERE o.owed AND o.standing <> 'fulfilled' AND o.opens_at <= :now AND {SEEN}
      ORDER BY o.deadline, o.obligation LIMIT :rows
 """)  # noqa: S608 - text of this module
@@ -285,6 +288,8 @@ class Owed:
 
     line: Line
     terms: Terms
+    drafted_at: datetime | None = None  # when its draft was saved last
+    unlocked_until: datetime | None = None  # by the latest unlocking after the lock
 
 
 class _Later(msgspec.Struct):
@@ -450,7 +455,7 @@ async def of_agency(snapshot: ReadTransaction, view: View, agency: str, now: dat
 async def owed(snapshot: ReadTransaction, view: View, now: datetime) -> list[Owed]:
     """What is open and to be sent for what the view holds, by deadline; one row more than is shown where more is."""
     rows = (await snapshot.execute(_OWED, {**seen(view), "now": now, "rows": MOST_OWN + 1})).all()
-    return [Owed(Line(*row[:-1]), msgspec.json.decode(row[-1], type=Terms)) for row in rows]
+    return [Owed(Line(*row[:-3]), msgspec.json.decode(row[-3], type=Terms), row[-2], row[-1]) for row in rows]
 
 
 async def escalated(

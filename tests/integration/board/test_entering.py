@@ -13,7 +13,9 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from services.board.entry import store
+from services.board.entry import domain, store
+from services.board.pages.web import Site
+from services.board.viewing import View
 from shared.contract.events import RegimePublished, RequestIssued
 from tests.accessible import faults
 from tests.integration.board.rig import (
@@ -147,6 +149,7 @@ async def test_a_draft_is_kept_with_all_that_was_typed(world: World, browser: Br
     assert told(world) == [], "nobody is told of a draft"
     colleague = await world.signed_in(HEAD)
     assert value_of((await colleague.get(PAGE)).text, "/figures/A10") == "12,5"
+    assert "có bản nháp, lưu lúc 09:00 22/10/2026" in (await colleague.get("/nop")).text
 
 
 async def test_more_rows_are_shown_and_nothing_is_done(world: World, browser: Browser) -> None:
@@ -391,6 +394,15 @@ async def test_a_session_that_ends_meanwhile_loses_nothing(world: World, browser
     assert sent.status_code == 303
 
 
+async def test_what_was_unlocked_is_said_on_the_list_and_the_form(world: World, browser: Browser) -> None:
+    await world.feed(overdue(DEPARTMENT, version=4, locks_at=DEADLINE + timedelta(days=1)))
+    for page in ("/nop", PAGE):
+        assert "Đã khóa" in (await browser.get(page)).text
+    await world.feed(step(1, "unlocked", at=NOW - timedelta(hours=2), until=NOW + timedelta(hours=1)))
+    assert "Đã khóa" not in (await browser.get("/nop")).text
+    assert "Đã mở khóa, gửi được đến 10:00 22/10/2026" in (await browser.get(PAGE)).text
+
+
 async def test_nobody_else_has_the_form(world: World, browser: Browser) -> None:
     for person in (CHAIR, COMMUNES, NAMED):
         other = await world.signed_in(person)
@@ -438,3 +450,40 @@ async def test_drafts_go_when_nobody_needs_them(world: World, browser: Browser) 
     await press(browser, "save")
     await world.feed(changed(DEPARTMENT, version=9, owed=False))
     assert (await prune(), await drafts(world)) == (1, [])
+
+
+async def test_controls_each_protection_is_what_keeps_its_promise(
+    world: World, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one taken out, what the tests above deny happens."""
+    world.said[SEND] = httpx.Response(201, json=RECEIPT)
+    stranger = await world.signed_in(COMMUNES)
+    own = re.search(r'name="csrf" value="([^"]+)"', (await stranger.get("/nop")).text)
+    assert own
+    with monkeypatch.context() as patch:
+        patch.setattr(domain, "is_classified", lambda text: False)
+        await press(browser, "save", {**TYPED, "/figures/A11": "TUYỆT MẬT: số liệu"})
+        assert "TUYỆT MẬT" in str(await drafts(world))
+    stale = {**TYPED, "draft": "0", "after": "0", "do": "save"}
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_SAVE", text(store._SAVE.text.replace("WHERE d.version = :seen", "WHERE :seen >= 0")))
+        assert (await browser.send_form(PAGE, stale)).status_code == 303
+        assert "TUYỆT MẬT" not in str(await drafts(world)), "the newer draft is lost"
+    with monkeypatch.context() as patch:
+        patch.setattr(Site, "of_this_session", lambda *_: True)
+        unasked = {**stale, "csrf": "another", "draft": "2"}
+        assert (await browser.post(PAGE, data=unasked, headers=browser.own_headers)).status_code == 303
+    with monkeypatch.context() as patch:
+        patch.setattr(domain, "idempotency_key", lambda *_: str(len(world.keys)))
+        await press(browser, "send")
+        await press(browser, "send")
+        assert world.keys == ["0", "1"]
+    with monkeypatch.context() as patch:
+        patch.setattr(View, "sees", lambda *_: True)
+        assert (await stranger.get(PAGE)).status_code == 200
+        # and even then nothing is sent for an agency that is not the person's own
+        sent = await stranger.post(
+            PAGE, data={**stale, "csrf": own[1], "draft": "5", "do": "send"}, headers=stranger.own_headers
+        )
+        assert (sent.status_code, len(world.asked)) == (200, 2)
+        assert "chưa kiểm tra và gửi được" in sent.text

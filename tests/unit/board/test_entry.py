@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -15,6 +16,8 @@ from services.board.entry.domain import Content
 from services.board.entry.views import Note, Source
 from shared.contract.events.registry import FigureField, Form, NarrativeField, TableColumn, TableField
 from shared.reports.report_parser import Report, read_report
+from shared.runtime.clock import LOCAL_ZONE
+from tests.fakes.compliance import obligation_changed
 
 FORM = Form(
     figures=(FigureField(code="A.1", label="Thu", minimum="0", maximum="500"), FigureField(code="A_2", label="Chi")),
@@ -203,3 +206,28 @@ def test_hints_say_what_may_stand_there() -> None:
     assert views.hint(choice) == ("", "")
     assert views.label("/tables/T1/2/SO", FORM) == ("T1 – Hồ sơ, dòng 3, Số", "T1 – Hồ sơ, row 3, Số")
     assert [views.is_day(text) for text in ("2026-10-01", "20261001", "1/10/2026")] == [True, False, False]
+
+
+def test_what_stands_before_sending_is_said_with_what_is_possible() -> None:
+    at = datetime(2026, 10, 22, 9, tzinfo=LOCAL_ZONE)
+    hour = timedelta(hours=1)
+
+    def said(unlocked_until: datetime | None = None, **state: Any) -> str:
+        given_state = {"deadline": at + hour, "at": at, **state}
+        obligation = obligation_changed("H99.01", "BC", "2026-M10", version=1, **given_state)
+        return " ".join(en for _, en in views.standing(obligation, unlocked_until, at))
+
+    assert said() == ""
+    assert "counts as late" in said(deadline=at - hour)
+    locked: dict[str, Any] = {"deadline": at - 2 * hour, "locks_at": at - hour}
+    assert "Locked since" in said(**locked)
+    assert "Locked since" in said(at - hour, **locked)
+    assert "it is taken until 10:00 22/10/2026" in said(at + hour, **locked)
+    assert "taken after that day" not in said(cutoff_to=at.date() - timedelta(days=1))
+    assert "taken after that day" in said(cutoff_to=at.date())
+    assert "owed no more" in said(owed=False)
+    assert "gone to agency H99.02" in said(transferred_to="H99.02")
+    assert "Version 3 is accepted" in said(answer_version=3)
+    rework: dict[str, Any] = {"rework_version": 2, "rework_reason": "Thiếu", "rework_until": at + hour}
+    assert "sent version 2 back" in said(received_version=2, **rework)
+    assert "sent version 2 back" not in said(received_version=3, **rework)

@@ -55,6 +55,12 @@ def test_what_is_next_follows_from_the_standing_and_the_terms(
     assert said in tasks.next_step(Owed(line(standing=standing), Terms(**terms)), at)[0]
 
 
+@pytest.mark.parametrize(("days", "said"), [(1, "Đã khóa"), (3, "Gửi báo cáo")])
+def test_what_was_unlocked_can_be_sent_for_as_long_as_that_lasts(days: int, said: str) -> None:
+    owed = Owed(line(), Terms(locks_at=DEADLINE), unlocked_until=DEADLINE + days * DAY)
+    assert tasks.next_step(owed, DEADLINE + 2 * DAY)[0].startswith(said)
+
+
 def test_days_left_are_counted_by_days_of_vietnam() -> None:
     last_minute = datetime(2026, 10, 19, 0, 30, tzinfo=LOCAL_ZONE)  # 18 October by UTC
     assert [tasks.days_left(line(), at) for at in (last_minute, DEADLINE + timedelta(hours=6), DEADLINE + DAY)] == [
