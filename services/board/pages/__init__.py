@@ -1,1 +1,1 @@
-"""What people see: a page reads the store once, needs no script, and shows only what its viewer may see."""
+"""What people may see: a page reads the store once, or the service that acts where people act; none needs a script."""

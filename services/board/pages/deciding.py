@@ -161,6 +161,9 @@ class Deciding:
             raise not_found("bài nộp này", "such submission")
         form, before = await asyncio.gather(self._form_of(visit, state, document), self._before(visit, state))
         lifecycle, officer = document.get("lifecycle") or {}, string(document.get("officer"))
+        number = document.get("version")
+        async with self._site.reading(visit) as snapshot:
+            taken = await queries.steps_about(snapshot, matter.key, number if isinstance(number, int) else 0)
         possible = [(string(one.get("step")), one.get("who") or ()) for one in items(lifecycle.get("possible"))]
         sends = visit.sends.sees(state.agency, state.regime)
         roles = roles_over(visit.person, state.agency, state.regime, visit.above(state.agency), visit.today)
@@ -169,7 +172,7 @@ class Deciding:
             visit, "version.html.j2", matter, document, forms, outcome, content=report.content(document, form, before),
             before=before, lifecycle=lifecycle, findings=items(document.get("findings")), sends=sends,
             received_at=moment(document.get("received_at")), previous=_preceding(state.period) if before else None,
-            officer=(await self._intake.names(visit, [officer]))[officer],
+            officer=officer, taken=taken, people=await self._intake.names(visit, [officer, *(s["by"] for s in taken)]),
         )  # fmt: skip
 
     async def _asking(self, visit: Visit, matter: Matter, outcome: Outcome | None = None) -> Response:

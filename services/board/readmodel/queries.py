@@ -540,6 +540,12 @@ async def state_of(snapshot: ReadTransaction, key: str) -> ObligationChanged | N
     return None if document is None else ObligationChanged.model_validate_json(document)
 
 
+async def steps_about(snapshot: ReadTransaction, key: str, version: int) -> list[RowMapping]:
+    """What people did with one version of a report, the newest last; of the newest steps of its obligation."""
+    newest, _ = await _newest(snapshot, _STEPS, key, MOST_STEPS)
+    return [step for step in newest if step["version"] == version]
+
+
 async def names(snapshot: ReadTransaction, ids: Iterable[str | None]) -> dict[str, tuple[str, str]]:
     """Name and title of people and officers, by their ids; nothing of those whom the registry does not know."""
     rows = (await snapshot.execute(_NAMES, {"ids": sorted({one for one in ids if one})})).all()

@@ -186,14 +186,18 @@ async def test_an_empty_list_says_so_and_an_absent_intake_is_told_as_that(world:
 
 async def test_the_head_sees_the_report_beside_the_period_before_and_certifies_it(world: World) -> None:
     await known(world)
+    explained = step(2, "explanation_given", version=1, submission_id=SENT, reason="Kho bạc chốt chậm")
+    await world.feed(explained, step(3, "approved", version=2, submission_id=UUID(int=2), reason="của phiên bản khác"))
     shows_report(world, "accepted", {"certified": ["head", "deputy"], "withdrawn": ["head"], "approved": ["reviewer"]})
     head = await world.signed_in(HEAD)
     page = (await head.get(VERSION)).text
     assert faults(page, "vi") == []
     parts = ("Thu ngân sách", "triệu đồng", "12.50", ">7<", "tháng 9/2026", "Thu đạt &lt;b&gt;khá&lt;/b&gt;", "Kè sông",
-             "Quá ngắn", 'value="ky"', 'value="rut"')  # fmt: skip
+             "Quá ngắn", 'value="ky"', 'value="rut"', "Kho bạc chốt chậm",
+             f"/de-nghi/giai-trinh/{explained.step_id}")  # fmt: skip
     assert [part for part in parts if part not in page] == []
     assert 'value="duyet"' not in page, "a head reviews nothing"
+    assert "của phiên bản khác" not in page
     world.answers.append(receipt("certified"))
     done = await submit(head, VERSION, step="ky", reason="")
     assert world.asked == [(HEAD, f"/v1/submissions/{SENT}/certification", {"reason": ""})]

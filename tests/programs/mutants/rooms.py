@@ -162,8 +162,9 @@ GROUPS = (
     ),
     Group(
         "board",
-        _tests("tests/unit/board", "climbs", "tasks", "explanation", "viewing", "accounts"),
+        _tests("tests/unit/board", "climbs", "tasks", "explanation", "viewing", "accounts", "steps", "report"),
         (
+            _room("board/steps", "services/board/pages", "steps", "report"),
             _room("board/pages", "services/board/pages", "climbs", "tasks", "explanation"),
             Room("board/people", ("services/board/viewing.py", "services/board/accounts/domain.py")),
         ),

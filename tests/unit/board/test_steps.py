@@ -72,6 +72,7 @@ def test_a_waiver_is_asked_for_and_decided_by_days() -> None:
     assert set(get_args(waivers.State)) == set(words.WAIVER_STATES)
     form = steps.filled(steps.WAIVER, {"regime": "KTXH", "rule": "r" * 100, "since": "2026-11-01"})
     assert {field.name: field.value for field in form.fields if field.value} == {"regime": "KTXH", "rule": "r" * 64}
+    assert steps.filled(steps.WAIVER, {}) == steps.WAIVER
 
 
 def test_what_is_no_choice_and_no_moment_goes_as_it_was_typed() -> None:
@@ -118,9 +119,13 @@ def test_a_version_offers_what_intake_says_is_possible_for_the_persons_roles(
 
 
 def test_a_review_offers_only_the_decisions_that_are_possible() -> None:
-    (form,) = steps.of_version([("rework", ["chair"])], "approved", ["chair"], sends=False)
-    assert [option for field in form.fields for option, _ in field.options] == ["rework"]
-    assert len(steps.REVIEW.fields[0].options) == 2, "the form itself is as it was"
+    def decisions(*possible: str) -> list[str]:
+        given = [(step, ["chair"]) for step in possible]
+        (form,) = steps.of_version(given, "approved", ["chair"], sends=False)
+        return [option for field in form.fields for option, _ in field.options]
+
+    assert (decisions("rework"), decisions("approved")) == (["rework"], ["approve"])
+    assert decisions("rework", "approved") == ["approve", "rework"], "the form itself is as it was"
 
 
 def test_every_kind_that_waits_has_a_name_and_leads_to_its_page() -> None:
