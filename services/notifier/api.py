@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated, Any
@@ -26,6 +27,7 @@ from shared.web.authentication import Operators
 from shared.web.errors import FieldError, not_found, unprocessable
 from shared.web.exports import Export
 from shared.web.filters import moment
+from shared.web.idempotency import IdempotencyKey, given_key, key_of_something_else
 from shared.web.paging import PageRequest, link_next, page_request, paginate
 from shared.web.preferences import prefers_csv
 
@@ -189,8 +191,9 @@ def router(database: Database, operators: Operators, business: Clock) -> APIRout
         summary="Thư bị trả về, do máy chủ thư báo / a mail that came back, as a mail server reports it",
         description=(
             "Thân là thông báo trạng thái gửi (RFC 3464) nguyên văn. Thông báo trong thư thành `failed`, người kế tiếp "
-            "được báo; gửi lại không làm hai lần. / The body is the delivery status notification (RFC 3464) as it "
-            "came. What the mail told becomes `failed`, and whoever is next hears of it; sent again it changes nothing."
+            "được báo; gửi lại không làm hai lần. Cần Idempotency-Key, ví dụ SHA-256 của thân. / The body is the "
+            "delivery status notification (RFC 3464) as it came. What the mail told becomes `failed`, and whoever is "
+            "next hears of it; sent again it changes nothing. Needs an Idempotency-Key, such as the body's SHA-256."
         ),
         openapi_extra={
             "requestBody": {
@@ -199,7 +202,10 @@ def router(database: Database, operators: Operators, business: Clock) -> APIRout
             }
         },
     )
-    async def bounce(request: Request, operator: Principal = admitted) -> BounceView:
+    async def bounce(
+        request: Request, response: Response, operator: Principal = admitted, key: IdempotencyKey = None
+    ) -> BounceView:
+        key = given_key(key)
         content = await read_body(request, bounces.MAX_DSN_BYTES)
         try:
             read = bounces.read_dsn(content)
@@ -211,8 +217,21 @@ def router(database: Database, operators: Operators, business: Clock) -> APIRout
                 "Post the delivery status notification (RFC 3464) as it came.",
             )  # fmt: skip
             raise unprocessable([fault]) from None
-        async with database.transaction() as tx:
-            taken = await bounces.take(tx, read, by=operator.id, at=business.now())
+        report = bounces.Report(operator.id, key, hashlib.sha256(content).hexdigest())
+        taken = None
+        try:
+            async with database.transaction() as tx:
+                earlier = await bounces.taken_before(tx, report)
+                if earlier is None:
+                    taken = await bounces.take(tx, read, by=report.by, at=business.now(), report=report)
+        except bounces.KeyTaken:
+            async with database.read_transaction() as snapshot:
+                earlier = await bounces.taken_before(snapshot, report)
+        if earlier is not None:
+            if earlier.sha256 != report.sha256:
+                raise key_of_something_else()
+            response.headers["Idempotent-Replayed"] = "true"
+            return BounceView(message_id=earlier.bounce.message_id, why=earlier.bounce.why, notices=earlier.notices)
         if taken is None:
             raise not_found(f"thư {read.message_id}", f"mail {read.message_id}")
         notices, events = taken

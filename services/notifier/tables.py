@@ -394,6 +394,10 @@ bounces = Table(
     Column("reported_by", Text, nullable=False),
     Column("why", Text, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False),  # business time
+    Column("idempotency_key", Text),  # NULL: by command, or before keys were asked for
+    Column("sha256", Text),  # of the notification as reported
+    Column("notices", ARRAY(Uuid), nullable=False, server_default="{}"),  # that became failed then
+    UniqueConstraint("reported_by", "idempotency_key", name="bounces_once"),
     Index("bounces_of_notification", "notification_id", "at"),
 )
 

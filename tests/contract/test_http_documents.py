@@ -124,6 +124,36 @@ def test_every_operation_says_how_it_refuses(served: tuple[str, FastAPI]) -> Non
         assert "application/problem+json" in operation["responses"]["default"]["content"], path
 
 
+#: POSTs that make nothing that a repetition could make twice, and why
+MAKES_NOTHING = {
+    ("intake", "withdraw_information_request"): "a request is withdrawn once; the same reason again is the same call",
+    ("intake", "decide_waiver"): "a request is decided once; the same decision of the same person is the same call",
+    ("intake", "resume_webhook"): "a webhook that is active stays so",
+    ("validator", "validate"): "a dry run stores nothing",
+    ("notifier", "answer_escalation"): "a notice has one answer in force; the same words again are the same call",
+    ("notifier", "hand_on"): "a person is handed a notice once; the same words again are the same call",
+    ("notifier", "end_silence"): "a silence ends once; afterwards 409",
+}
+
+
+def keyless(name: str, app: FastAPI) -> set[tuple[str, str]]:
+    """The POSTs of a service that ask for no Idempotency-Key."""
+    return {
+        (name, operation["operationId"])
+        for method, _, operation in operations(app)
+        if method == "POST"
+        and all(parameter["name"] != "Idempotency-Key" for parameter in operation.get("parameters", ()))
+    }
+
+
+def test_every_post_that_makes_something_names_its_idempotency_key(served: tuple[str, FastAPI]) -> None:
+    name, app = served
+    assert keyless(name, app) == {exempt for exempt in MAKES_NOTHING if exempt[0] == name}
+    app.openapi_schema = None
+    app.add_api_route("/v1/careless", lambda: None, methods=["POST"], name="careless")
+    assert (name, "careless") in keyless(name, app), "negative control"
+
+
 def test_every_operation_names_the_headers_of_its_limits(served: tuple[str, FastAPI]) -> None:
     """On every answer to a key what is left of its allowance, and on a refusal for too much when to come back."""
     _, app = served

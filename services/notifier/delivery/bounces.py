@@ -21,7 +21,7 @@ from services.notifier.delivery.ledger import publish_outcomes
 from services.notifier.escalation.store import look_at_refused
 from shared.contract.events import RecordedEvent
 from shared.contract.ids import new_id
-from shared.postgres.database import Transaction
+from shared.postgres.database import ReadTransaction, Transaction
 
 #: of a notification: the report, and perhaps the whole letter that came back
 MAX_DSN_BYTES = 512 * 1024
@@ -48,8 +48,13 @@ _FAIL = text("""
     RETURNING n.id
 """)
 _KEEP = text("""
-    INSERT INTO bounces (id, notification_id, message_id, reported_by, why, at)
-    SELECT :record, c.id, c.message_id, :by, :why, :at FROM notifications c WHERE c.message_id = :message_id
+    INSERT INTO bounces (id, notification_id, message_id, reported_by, why, at, idempotency_key, sha256, notices)
+    SELECT :record, c.id, c.message_id, :by, :why, :at, :key, :sha256, CAST(:notices AS uuid[])
+      FROM notifications c WHERE c.message_id = :message_id
+    ON CONFLICT (reported_by, idempotency_key) DO NOTHING RETURNING id
+""")
+_TAKEN_BEFORE = text("""
+    SELECT message_id, why, sha256, notices FROM bounces WHERE reported_by = :by AND idempotency_key = :key
 """)
 _STATES = text("SELECT state FROM notifications WHERE message_id = :message_id")
 
@@ -60,6 +65,24 @@ class Bounce:
 
     message_id: str
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Who reports a bounce, under which Idempotency-Key, and the SHA-256 of what was sent, hexadecimal."""
+
+    by: str
+    key: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What an earlier report with the same key told, and which notices became failed then."""
+
+    bounce: Bounce
+    sha256: str
+    notices: list[UUID]
 
 
 class NoBounce(ValueError):
@@ -106,13 +129,25 @@ def _field(part: Message, name: str) -> str:
     return "".join(character if character.isprintable() else " " for character in str(part.get(name) or "")).strip()
 
 
+class KeyTaken(Exception):
+    """The key has just come with another report: roll back, then look at `taken_before`."""
+
+
+async def taken_before(tx: ReadTransaction, report: Report) -> Taken | None:
+    """What this key was used for before by whoever reports."""
+    row = (await tx.execute(_TAKEN_BEFORE, {"by": report.by, "key": report.key})).mappings().one_or_none()
+    if row is None:
+        return None
+    return Taken(Bounce(row["message_id"], row["why"]), row["sha256"], list(row["notices"]))
+
+
 async def take(
-    tx: Transaction, bounce: Bounce, *, by: str, at: datetime
+    tx: Transaction, bounce: Bounce, *, by: str, at: datetime, report: Report | None = None
 ) -> tuple[list[UUID], list[RecordedEvent]] | None:
     """Mark what the mail told as failed, and publish it. None where no mail has this Message-ID.
 
     at: business time. Empty where it is known already. The escalations of these notices are looked at: whoever is above
-    hears of it sooner.
+    hears of it sooner. report: kept with its key, whether or not it is news. Raises KeyTaken.
     """
     asked = {"message_id": bounce.message_id}
     if (await tx.execute(_STATES, asked)).first() is None:
@@ -120,9 +155,13 @@ async def take(
     keys = sorted((await tx.execute(_OBLIGATIONS, asked)).scalars())
     await tx.execute(_LOCK_OBLIGATIONS, {"keys": keys})
     failed = sorted((await tx.execute(_FAIL, {**asked, "reason": f"bounced: {bounce.why}", "at": at})).scalars())
+    if failed or report is not None:
+        key, sha256 = (None, None) if report is None else (report.key, report.sha256)
+        kept = {"record": new_id(), "by": by[:MAX_WHY_CHARACTERS], "why": bounce.why, "at": at, "notices": failed}
+        if (await tx.execute(_KEEP, {**asked, **kept, "key": key, "sha256": sha256})).first() is None:
+            raise KeyTaken
     if not failed:
         return [], []
-    await tx.execute(_KEEP, {**asked, "record": new_id(), "by": by[:MAX_WHY_CHARACTERS], "why": bounce.why, "at": at})
     await blank_ended(tx, failed)
     await look_at_refused(tx, failed, at)
     return failed, await publish_outcomes(tx, failed, at)

@@ -66,7 +66,9 @@ async def test_a_mail_server_posts_what_came_back_and_an_operator_may_give_the_f
     await world.reminder()
     await world.drain(world.dispatcher(smtp))
     sent = (await world.one())["message_id"]
-    url, kind = "/v1/bounces", {"Content-Type": "message/rfc822"}
+    url, kind = "/v1/bounces", {"Content-Type": "message/rfc822", "Idempotency-Key": "first"}
+    keyless = await client.post(url, content=dsn(message_id=sent), headers=OPERATOR)
+    assert (keyless.status_code, keyless.json()["type"]) == (400, "/problems/idempotency-key-missing")
     assert (await client.post(url, content=dsn(message_id=sent), headers=kind)).status_code == 401
     assert (await client.post(url, content=b"hello", headers={**OPERATOR, **kind})).status_code == 422
     assert (await client.post(url, content=dsn(), headers={**OPERATOR, **kind})).status_code == 404
@@ -74,10 +76,32 @@ async def test_a_mail_server_posts_what_came_back_and_an_operator_may_give_the_f
     assert (answer.status_code, len(answer.json()["notices"])) == (200, 1)
     assert (await world.one())["reason"] == "bounced: 5.1.1 smtp; 550 5.1.1 <…>: user unknown"
     again = await client.post(url, content=dsn(message_id=sent), headers={**OPERATOR, **kind})
-    assert again.json()["notices"] == []
+    assert (again.json(), again.headers["idempotent-replayed"]) == (answer.json(), "true")
+    other = await client.post(url, content=dsn(message_id=sent, diagnostic="x"), headers={**OPERATOR, **kind})
+    assert (other.status_code, other.json()["type"]) == (422, "/problems/idempotency-key-reused")
+    second = {**OPERATOR, **kind, "Idempotency-Key": "second"}
+    known = [await client.post(url, content=dsn(message_id=sent), headers=second) for _ in range(2)]
+    assert [one.json()["notices"] for one in known] == [[], []], "the same bounce under another key is no news"
+    assert ["idempotent-replayed" in one.headers for one in known] == [False, True]
     monkeypatch.setattr("services.notifier.commands.database_url", lambda _: world.database.url)
     file = tmp_path / "bounce.eml"
     file.write_bytes(dsn(message_id=sent))
     assert await asyncio.to_thread(commands.mail, ["bounced", str(file), "--by", "an"]) == 0
     file.write_bytes(b"hello")
     assert await asyncio.to_thread(commands.mail, ["bounced", str(file)]) == 1
+
+
+async def test_a_bounce_that_is_reported_twice_at_once_under_one_key_is_taken_once(
+    world: World, smtp: FakeSmtp, client: Any
+) -> None:
+    await world.reminder()
+    await world.drain(world.dispatcher(smtp))
+    content = dsn(message_id=(await world.one())["message_id"])
+    headers = {**OPERATOR, "Content-Type": "message/rfc822", "Idempotency-Key": "once"}
+    answers = await asyncio.gather(*(client.post("/v1/bounces", content=content, headers=headers) for _ in range(4)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.text for answer in answers}) == 1
+    assert sum("idempotent-replayed" in answer.headers for answer in answers) == 3
+    assert len(await world.rows("SELECT FROM bounces")) == 1
+    failed = [event for event in await world.recorded() if event["outcome"] == "failed"]
+    assert len(failed) == 1
