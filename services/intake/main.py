@@ -15,6 +15,7 @@ from services.intake.audit import api as audit_api
 from services.intake.consumer import FOLLOW, NOTICES
 from services.intake.information import api as information_api
 from services.intake.lifecycle import api as lifecycle_api
+from services.intake.links import LINKS
 from services.intake.obligations import api as obligations_api
 from services.intake.personal_data import api as personal_data_api
 from services.intake.personal_data import handlers as personal_data
@@ -53,6 +54,7 @@ from shared.web.authentication import Operators
 from shared.web.exports import backbone_exports, mount_exports
 from shared.web.limiter import Limiter
 from shared.web.limits import HttpSettings
+from shared.web.links import with_links
 
 log = get_logger()
 
@@ -247,6 +249,7 @@ def build(
         [*backbone_exports(), KEY_USES_EXPORT, submissions_api.SUBMISSIONS_EXPORT],
         operators=operators,
     )
+    app.document_parts.append(with_links(LINKS))
     service.app = app
     return service
 

@@ -21,6 +21,7 @@ from services.notifier.escalation.api import page_router
 from services.notifier.escalation.api import router as escalations_router
 from services.notifier.escalation.handing import Handings
 from services.notifier.escalation.sweep import EscalationSweep
+from services.notifier.links import LINKS
 from services.notifier.mailing.api import SCOPES as KEEP_SILENCES
 from services.notifier.mailing.api import router as silences_router
 from services.notifier.mailing.sweep import MailingSweep
@@ -49,6 +50,7 @@ from shared.web.authentication import Operators
 from shared.web.callers import Callers
 from shared.web.exports import COPIED_KEY_USES, backbone_exports, mount_exports
 from shared.web.key_uses import FLUSH_SECONDS
+from shared.web.links import with_links
 
 log = get_logger()
 
@@ -191,6 +193,7 @@ def build(
     service.app.include_router(digests_router(database, callers(READ_DIGESTS), business))
     if links is not None:
         service.app.include_router(page_router(database, links, business))
+    service.app.document_parts.append(with_links(LINKS))
     mount_exports(service.app, database, [*EXPORTS, *backbone_exports(), COPIED_KEY_USES], operators=operators)
     return service
 

@@ -9,6 +9,7 @@ from services.scoring.api import router
 from services.scoring.calendar.horizon import horizon
 from services.scoring.calendar.loading import calendar_loader
 from services.scoring.consumer import inbounds
+from services.scoring.links import LINKS
 from services.scoring.obligations import setbacks
 from services.scoring.obligations.deadline_sweep import DeadlineSweep, Settled
 from services.scoring.obligations.generation_sweep import Generator
@@ -42,6 +43,7 @@ from shared.web.authentication import Operators
 from shared.web.callers import Callers
 from shared.web.exports import COPIED_KEY_USES, backbone_exports, mount_exports
 from shared.web.key_uses import FLUSH_SECONDS
+from shared.web.links import with_links
 
 
 def build(
@@ -140,5 +142,6 @@ def build(
     service.app.include_router(router(database, operators))
     readers = Callers(keyring, PrincipalAllowances(allowances, operating), business, reliefs.SCOPES)
     service.app.include_router(reliefs.readers_router(database, readers))
+    service.app.document_parts.append(with_links(LINKS))
     mount_exports(service.app, database, [*EXPORTS, *backbone_exports(), COPIED_KEY_USES], operators=operators)
     return service

@@ -10,6 +10,7 @@ from services.validator.consumer import inbounds
 from services.validator.dry_runs import DryRuns
 from services.validator.form_cache import FormCache
 from services.validator.judging import Budget, Judging
+from services.validator.links import LINKS
 from services.validator.settings import ValidatorSettings
 from shared.consuming.consumers import Consumers
 from shared.consuming.subscription import Subscription
@@ -25,6 +26,7 @@ from shared.web.app import create_app
 from shared.web.authentication import Operators
 from shared.web.exports import COPIED_KEY_USES, backbone_exports, mount_exports
 from shared.web.key_uses import FLUSH_SECONDS
+from shared.web.links import with_links
 
 
 def budget_of(settings: ValidatorSettings) -> Budget:
@@ -103,5 +105,6 @@ def build(
     service.app.add_middleware(Metered)
     senders = Senders(keyring, allowances, business)
     service.app.include_router(router(database, operators, senders, DryRuns(database, trying), business))
+    service.app.document_parts.append(with_links(LINKS))
     mount_exports(service.app, database, [*EXPORTS, *backbone_exports(), COPIED_KEY_USES], operators=operators)
     return service

@@ -24,6 +24,7 @@ from services.validator.main import build as validator
 from services.validator.settings import ValidatorSettings
 from shared.runtime.settings import CommonSettings, KafkaSettings
 from shared.web.bodies import Body
+from shared.web.links import Link, with_links
 from tests.unit.test_operating_page import chosen, page_of_the_proxy
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
@@ -152,6 +153,52 @@ def test_every_post_that_makes_something_names_its_idempotency_key(served: tuple
     app.openapi_schema = None
     app.add_api_route("/v1/careless", lambda: None, methods=["POST"], name="careless")
     assert (name, "careless") in keyless(name, app), "negative control"
+
+
+def field_of(document: dict[str, Any], schema: dict[str, Any], pointer: str) -> dict[str, Any] | None:
+    """The schema of what a JSON Pointer names in an answer of this schema; None where there is no such field."""
+    if "$ref" in schema:
+        schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    if "oneOf" in schema:
+        return next((found for one in schema["oneOf"] if (found := field_of(document, one, pointer)) is not None), None)
+    _, _, rest = pointer.partition("/")
+    if not rest:
+        return schema
+    part, _, _ = rest.partition("/")
+    inner = schema.get("items") if part == "0" else schema.get("properties", {}).get(part)
+    return None if inner is None else field_of(document, inner, rest[len(part) :])
+
+
+def test_every_link_reads_what_the_answer_has(served: tuple[str, FastAPI]) -> None:
+    name, app = served
+    document = app.openapi()
+    followed = 0
+    for _, path, operation in operations(app):
+        for response in operation["responses"].values():
+            for link in response.get("links", {}).values():
+                followed += 1
+                schema = response["content"]["application/json"]["schema"]
+                for place in link["parameters"].values():
+                    kind, _, where = place.partition("#")
+                    if kind == "$response.body":
+                        assert field_of(document, schema, where) is not None, (path, link)
+                    else:
+                        assert f"{{{kind.removeprefix('$request.path.')}}}" in path, (path, link)
+    assert bool(followed) is (name != "board")
+    page = {
+        "type": "object",
+        "properties": {"items": {"type": "array", "items": {"properties": {"id": {"type": "string"}}}}},
+    }
+    assert field_of(document, page, "/items/0/id") == {"type": "string"}
+    assert field_of(document, page, "/items/0/code") is None, "negative control"
+
+
+def test_a_link_that_leads_nowhere_is_refused(served: tuple[str, FastAPI]) -> None:
+    _, app = served
+    source = next(operation["operationId"] for _, _, operation in operations(app) if "200" in operation["responses"])
+    for link in (Link((source,), ("nowhere",), {}), Link((source,), (source,), {"not_of_its_path": "/id"})):
+        with pytest.raises(ValueError, match="link"):
+            with_links([link])(app.openapi())
 
 
 def test_every_operation_names_the_headers_of_its_limits(served: tuple[str, FastAPI]) -> None:
