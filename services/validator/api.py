@@ -21,7 +21,6 @@ from shared.postgres.database import Database
 from shared.postgres.json_values import json_row
 from shared.reports.document import REPORT
 from shared.reports.limits import MAX_BODY_BYTES
-from shared.reports.problems import must_be_json
 from shared.runtime.clock import Clock
 from shared.web.allowance import Meter
 from shared.web.answers import Answer, many, of_columns, of_model, page_of
@@ -29,6 +28,7 @@ from shared.web.app import read_body
 from shared.web.authentication import Anybody, Operators
 from shared.web.errors import FieldError, Problem, not_found, unprocessable
 from shared.web.exports import Export
+from shared.web.media import must_be_json
 from shared.web.paging import PageRequest, bad_cursor, link_next, page_request, paginate
 
 _NEWEST = 2**31 - 1

@@ -14,14 +14,6 @@ INVALID_REPORT = describe(
     "Báo cáo chưa hợp lệ: hãy sửa từng lỗi trong danh sách rồi gửi lại. Số liệu được kiểm tra sau khi tiếp nhận.",
     "Correct each listed error and send the report again. Its figures are checked after receipt.",
 )
-UNSUPPORTED_MEDIA_TYPE = describe(
-    "unsupported-media-type",
-    415,
-    "Định dạng không được hỗ trợ",
-    "The media type is not supported",
-    "Gửi JSON mã hóa UTF-8 không nén, với Content-Type: application/json.",
-    "Send JSON in UTF-8, not compressed, with Content-Type: application/json.",
-)
 
 
 def unreadable(errors: Iterable[FieldError]) -> Problem:
@@ -40,21 +32,3 @@ def invalid(errors: Iterable[FieldError], *, truncated: bool = False) -> Problem
         errors=errors,
         extensions={"errors_truncated": True},
     )
-
-
-def must_be_json(headers: Iterable[tuple[bytes, bytes]]) -> None:
-    """Raise 415 for a body that is anything but plain JSON in UTF-8."""
-    content_type = b""
-    for name, value in headers:
-        if name == b"content-type":
-            content_type = value
-        elif name == b"content-encoding" and value.strip().lower() != b"identity":
-            raise Problem.of(UNSUPPORTED_MEDIA_TYPE, headers={"Accept-Encoding": "identity"})
-    if content_type != b"application/json" and not _is_json(content_type):
-        raise Problem.of(UNSUPPORTED_MEDIA_TYPE, headers={"Accept": "application/json"})
-
-
-def _is_json(content_type: bytes) -> bool:
-    media, _, parameters = content_type.partition(b";")
-    charset = parameters.strip().lower().replace(b'"', b"")
-    return media.strip().lower() == b"application/json" and charset in (b"", b"charset=utf-8", b"charset=utf8")

@@ -35,6 +35,7 @@ from shared.web.errors import KINDS, not_found, too_large
 from shared.web.examples import add_examples
 from shared.web.head import must_be_clear
 from shared.web.limiter import STRANGERS_BURST, STRANGERS_PER_SECOND, Limiter
+from shared.web.media import must_be_json
 from shared.web.problems import PROBLEM_JSON, preferred_language, problem_for, problem_response
 from shared.web.refusals import secured
 from shared.web.routes import Routes
@@ -131,6 +132,12 @@ def _refuse_unknown_query(scope: Scope) -> None:
         app.described.refuse_unknown_query(scope)
 
 
+def _refuse_other_media(scope: Scope) -> None:
+    app = scope.get("app")
+    if isinstance(app, Application) and app.described.takes_json(scope):
+        must_be_json(scope["headers"])
+
+
 class RequestMiddleware:
     """The one ASGI layer around every service's application."""
 
@@ -147,6 +154,7 @@ class RequestMiddleware:
         request_id = traceparent = ""
         declared_bytes = credentials = 0
         hosts = []
+        is_plain_json = is_coded = is_sent = False
         for name, value in scope["headers"]:
             if name == b"host":
                 hosts.append(value)
@@ -157,6 +165,12 @@ class RequestMiddleware:
                     request_id = value.decode("ascii")
             elif name == b"traceparent":
                 traceparent = value.decode("latin-1")
+            elif name == b"content-type":
+                is_plain_json = value == b"application/json"
+            elif name == b"content-encoding":
+                is_coded = True
+            elif name == b"transfer-encoding":
+                is_sent = True
             elif name == b"content-length" and value.isdigit():
                 declared_bytes = int(value)
         span, span_token = tracing.begin_request(scope["method"], traceparent)
@@ -178,6 +192,8 @@ class RequestMiddleware:
             must_be_clear(scope, hosts, credentials)
             if scope.get("query_string"):
                 _refuse_unknown_query(scope)
+            if (declared_bytes or is_sent) and (is_coded or not is_plain_json):
+                _refuse_other_media(scope)
             await self._app(scope, counted, etags.tagged(scope, answer) if scope["method"] == "GET" else answer)
         except ClientDisconnect:
             status = status or 499

@@ -31,6 +31,8 @@ class _Operation:
     parameters: dict[str, bool] = field(default_factory=dict)
     #: as FastAPI's fields, those of the operation's dependencies included
     fields: tuple[ModelField, ...] = ()
+    #: whether FastAPI reads a JSON body for it; others see to their bodies themselves
+    takes_json: bool = False
 
 
 @dataclass(slots=True)
@@ -44,7 +46,7 @@ class Routes:
 
     def __init__(self, app: FastAPI, pages: Iterable[Route]) -> None:
         self._paths: list[_Path] = []
-        fields = _fields(app)
+        fields, with_body = _fields(app), _with_body(app)
         for template, operations in app.openapi()["paths"].items():
             path = _Path(compile_path(template)[0])
             for method, operation in operations.items():
@@ -55,6 +57,7 @@ class Routes:
                         if parameter["in"] == "query"
                     },
                     fields.get((method.upper(), template), ()),
+                    (method.upper(), template) in with_body,
                 )
             self._paths.append(path)
         for page in pages:
@@ -69,9 +72,7 @@ class Routes:
 
         A query with known parameters only passes; FastAPI checks their values.
         """
-        path, method = scope["path"], scope["method"]
-        operations = (known.operations for known in self._paths if known.pattern.match(path))
-        known = next((found[method] for found in operations if method in found), None)
+        known = self._operation(scope)
         if known is None:
             return  # 404 or 405
         query = scope["query_string"].decode("latin-1")
@@ -81,6 +82,17 @@ class Routes:
             _, values = request_params_to_args(known.fields, QueryParams(query))
             faults += [fault for fault in map(field_error, values) if fault.pointer not in reported]
             raise bad_query(faults[:MAX_LISTED_ERRORS])
+
+    def takes_json(self, scope: Scope) -> bool:
+        """Whether FastAPI reads a JSON body for this request."""
+        known = self._operation(scope)
+        return known is not None and known.takes_json
+
+    def _operation(self, scope: Scope) -> _Operation | None:
+        """None: 404 or 405."""
+        path, method = scope["path"], scope["method"]
+        operations = (known.operations for known in self._paths if known.pattern.match(path))
+        return next((found[method] for found in operations if method in found), None)
 
 
 def operations(app: FastAPI) -> set[tuple[str, str]]:
@@ -105,6 +117,16 @@ def _fields(app: FastAPI) -> dict[tuple[str, str], tuple[ModelField, ...]]:
             for method in context.methods or ():
                 found.setdefault((method, context.path_format or ""), tuple(_flat(dependant)))
     return found
+
+
+def _with_body(app: FastAPI) -> set[tuple[str, str]]:
+    """Method and path of what FastAPI reads a body for."""
+    return {
+        (method, context.path_format or "")
+        for context in iter_route_contexts(app.routes)
+        if isinstance(dependant := getattr(context, "dependant", None), Dependant) and dependant.body_params
+        for method in context.methods or ()
+    }
 
 
 def _flat(dependant: Dependant) -> Iterable[ModelField]:

@@ -227,6 +227,26 @@ async def test_what_the_document_says_is_closed_is_closed(served: tuple[str, Fas
                 assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
+async def test_every_json_body_is_refused_where_it_says_to_be_something_else(served: tuple[str, FastAPI]) -> None:
+    _, app = served
+    reading = {path for path, _ in bodies(app)}
+    json = "application/json"
+    for method, path, _ in operations(app):
+        if path not in reading or method not in ("POST", "PUT"):
+            continue
+        for headers, status in (
+            ({"Content-Type": "text/plain"}, 415),
+            ({"Content-Type": f"{json}; charset=latin-1"}, 415),
+            ({"Content-Type": json, "Content-Encoding": "gzip"}, 415),
+            ({}, 415),
+            ({"Content-Type": f"{json}; charset=UTF-8", "Content-Encoding": "identity"}, 401),
+            ({"Content-Type": json}, 401),
+        ):
+            answer = await ask(app, method, path, headers=headers, content=b"{}")
+            assert answer.status_code == status, (method, path, headers)
+        assert (await ask(app, method, path)).status_code == 401, "without a body there is nothing of another type"
+
+
 async def test_every_operation_refuses_a_parameter_that_it_does_not_have(served: tuple[str, FastAPI]) -> None:
     _, app = served
     for method, path, _ in operations(app):

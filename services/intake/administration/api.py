@@ -25,12 +25,12 @@ from services.intake.registry.cache import RegistryCache
 from services.intake.registry.records import Kind, audited_content, record_of
 from services.intake.registry.regimes import Addressed
 from shared.postgres.database import Database
-from shared.reports.problems import must_be_json
 from shared.runtime.clock import LOCAL_ZONE, Clock, SystemClock
 from shared.runtime.file_errors import FileError
 from shared.web.app import Application
 from shared.web.authentication import Operators
 from shared.web.errors import FieldError, Problem, bad_request, conflict, forbidden, not_found, unprocessable
+from shared.web.media import must_be_json
 from shared.web.paging import paginate
 
 _KEY = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,63}(@[1-9][0-9]{0,3})?")

@@ -42,7 +42,7 @@ from shared.contract.events import obligation_key
 from shared.contract.ids import new_id
 from shared.postgres.database import Database
 from shared.reports.limits import MAX_BODY_BYTES
-from shared.reports.problems import invalid, must_be_json, unreadable
+from shared.reports.problems import invalid, unreadable
 from shared.reports.report_parser import Report, Unreadable, read_report
 from shared.runtime.clock import LOCAL_ZONE, Clock
 from shared.telemetry import tracing
@@ -51,6 +51,7 @@ from shared.web.app import read_body
 from shared.web.arrival import arrival_of
 from shared.web.errors import FieldError, Problem, internal, unprocessable
 from shared.web.idempotency import KEY_MISSING, is_idempotency_key
+from shared.web.media import must_be_json
 from shared.web.problems import problem_for
 
 _JSON = (b"content-type", b"application/json")
