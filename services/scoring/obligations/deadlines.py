@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from calendar import monthrange
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 
 from services.scoring.calendar import CalendarGap, WorkingCalendar
@@ -101,11 +101,12 @@ class Agencies:
 
     by_code: Mapping[str, Agency]
     tree: Tree
+    #: codes of those that have a last day
+    closed: tuple[str, ...] = field(init=False)
 
-    @property
-    def closed(self) -> list[str]:
-        """Codes of those that have a last day."""
-        return [code for code, agency in self.by_code.items() if agency.closed_on is not None]
+    def __post_init__(self) -> None:
+        closed = tuple(code for code, agency in self.by_code.items() if agency.closed_on is not None)
+        object.__setattr__(self, "closed", closed)
 
 
 @dataclass(frozen=True, slots=True)
