@@ -30,6 +30,7 @@ _HEADS = text("""
     SELECT DISTINCT ON (key) key, awaits FROM deferred_events
      WHERE consumer = :consumer AND key = ANY(CAST(:keys AS text[])) ORDER BY key, id
 """)
+_ANY = text("SELECT EXISTS (SELECT FROM deferred_events WHERE consumer = :consumer)")
 # The names that events await; later events of a key carry the name of its first one.
 _NAMES = text("""
     SELECT DISTINCT awaits FROM deferred_events WHERE consumer = :consumer AND awaits > :after
@@ -110,6 +111,11 @@ async def heads(tx: Transaction, consumer: str, keys: Sequence[str]) -> dict[str
     """Those of the keys that have deferred events, with the name that the first of each awaits."""
     result = await tx.execute(_HEADS, {"consumer": consumer, "keys": list(keys)})
     return {row.key: row.awaits for row in result}
+
+
+async def any_of(snapshot: ReadTransaction, consumer: str) -> bool:
+    """Whether the consumer has a deferred event at all."""
+    return bool((await snapshot.execute(_ANY, {"consumer": consumer})).scalar_one())
 
 
 async def lock(tx: Transaction, consumer: str) -> bool:

@@ -68,8 +68,24 @@ class Releaser:
         self._progress = progress or Progress()
         self._patience = patience or Patience()
         self._trials: dict[UUID, _Trial] = {}
+        self._asking = asyncio.Lock()
+        self._asked_at, self._there = float("-inf"), True
         self._limit = RELEASE_EVENTS
         self._alike, self._kind = 0, ""
+
+    async def anything(self, for_seconds: float) -> bool:
+        """Whether any event of the consumer is deferred. An answer holds for so long: two loops ask, one query answers.
+
+        Most of the time there is none, and a look for what could be released costs a transaction that writes.
+        """
+        async with self._asking:
+            if monotonic_seconds() - self._asked_at >= for_seconds:
+                async with self._database.read_transaction() as snapshot:
+                    self._there = await deferred_events.any_of(snapshot, self._consumer)
+                self._asked_at = monotonic_seconds()
+                if not self._there:
+                    self._trials, self._limit = {}, RELEASE_EVENTS
+            return self._there
 
     async def release_resolved(self) -> int:
         """Release events whose awaited name is resolved. Returns how many."""

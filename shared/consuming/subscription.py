@@ -365,7 +365,7 @@ class Subscription:
         while not self._stopping.is_set():
             try:
                 await self._halting.may_go_on(self.pause)
-                fed = await release()
+                fed = await release() if await self._releaser.anything(self._release_seconds / 2) else 0
                 pulse.beat()
             except Stopping:
                 return
