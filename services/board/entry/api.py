@@ -20,6 +20,7 @@ from services.board.entry import domain, store, views
 from services.board.entry.domain import Content
 from services.board.entry.store import Draft, Task
 from services.board.entry.views import Note, Source
+from services.board.pages.through_intake import Intake, items, moment
 from services.board.pages.web import Site, Visit
 from services.board.pages.words import Pair
 from services.board.readmodel import queries
@@ -78,6 +79,7 @@ class Entry:
 
     def __init__(self, site: Site) -> None:
         self._site = site
+        self._intake = Intake(site)
 
     async def show(self, visit: Visit) -> Response:
         """The form: with the draft, else with what was sent last."""
@@ -137,11 +139,9 @@ class Entry:
         receipt: Mapping[Any, Any] | None = version
         found = views.of_findings(store.findings_of(version))
         if version is None:
-            said = await self._submission(visit, task.state.agency, submission_id)
-            if isinstance(said, Refused):
-                raise not_found("biên nhận này", "such receipt")
-            receipt = None if said is None else _as_receipt(said.document)
-            found = [] if said is None else views.of_findings(said.document.get("findings") or ())
+            said = await self._said(visit, task.state.agency, submission_id)
+            receipt = None if said is None else _as_receipt(said)
+            found = [] if said is None else views.of_findings(items(said.get("findings")))
         if receipt is not None and receipt["obligation"] != task.state.obligation:
             raise not_found("biên nhận này", "such receipt")
         async with self._site.reading(visit) as snapshot:
@@ -150,6 +150,15 @@ class Entry:
             "receipt.html.j2", task=task, state=task.state, receipt=receipt, submission_id=submission_id,
             found=sorted(found, key=_by_weight), form=task.form or Form(), views=views, names=names,
         )  # fmt: skip
+
+    async def _said(self, visit: Visit, agency: str, submission_id: UUID) -> Mapping[str, Any] | None:
+        """A version as intake shows it; None where intake is away. Raises 404 for what is none of the agency's."""
+        try:
+            return await self._intake.shown(visit, f"/v1/submissions/{submission_id}", {"agency": agency})
+        except Problem as problem:
+            if problem.status != 503:
+                raise
+            return None
 
     async def _task(self, visit: Visit) -> tuple[Task, Mapping[str, tuple[str, str]]]:
         """The report that the address names, and the names of people in it. Raises 404 for whoever does not send it."""
@@ -166,7 +175,7 @@ class Entry:
     def _sends(self, visit: Visit, task: Task) -> bool:
         """Whether intake can be asked: it takes from a person the reports of the agency where the person works."""
         assert visit.person is not None, "the page is not public"
-        return self._site.actor.can("intake") and visit.person.agency == task.state.agency
+        return self._intake.acts and visit.person.agency == task.state.agency
 
     def _empty(self, visit: Visit, task: Task) -> Content:
         """Nothing typed yet; who is signed in answers for it, where that may be."""
@@ -215,8 +224,7 @@ class Entry:
         if isinstance(taken, Done) and taken.document.get("obligation") != task.state.obligation:
             shown.found = [*shown.found, ("", ELSEWHERE)]
         if isinstance(judged, Done):
-            found = judged.document.get("findings")
-            shown.found = [*shown.found, *views.of_findings(found if isinstance(found, list) else ())]
+            shown.found = [*shown.found, *views.of_findings(items(judged.document.get("findings")))]
         if isinstance(taken, Problem) or isinstance(judged, Problem):
             shown.outcome = "checked_in_part"
         elif any(note.weight == "error" for _, note in shown.found):
@@ -262,21 +270,14 @@ class Entry:
         Intake is asked, shortly: the form works without.
         """
         wanted = [None if one is None else one["submission_id"] for one in (task.newest, task.before)]
-        agency = task.state.agency
-        sent, earlier = await asyncio.gather(*(self._submission(visit, agency, one) for one in wanted))
-        return _content(sent), _content(earlier)
+        sent, earlier = await asyncio.gather(*(self._content(visit, task.state.agency, one) for one in wanted))
+        return sent, earlier
 
-    async def _submission(self, visit: Visit, agency: str, submission_id: UUID | None) -> Done | Refused | None:
-        """A submission as intake shows it; None where it is not asked, or does not say."""
-        if submission_id is None or visit.person is None or not self._site.actor.can("intake"):
+    async def _content(self, visit: Visit, agency: str, submission_id: UUID | None) -> Content | None:
+        if submission_id is None or not self._intake.acts:
             return None
-        try:
-            return await self._site.actor.get(
-                visit.person.person_id, "intake", f"/v1/submissions/{submission_id}", language=visit.language,
-                query={"agency": agency},
-            )  # fmt: skip
-        except Problem:
-            return None
+        said = await self._intake.beside(visit, f"/v1/submissions/{submission_id}", {"agency": agency})
+        return None if said is None else domain.sent(said)
 
     async def _page(self, visit: Visit, task: Task, names: Mapping[str, tuple[str, str]], shown: Shown) -> Response:
         form = task.form or Form()
@@ -294,10 +295,6 @@ class Entry:
         return await asyncio.to_thread(visit.show, "entry.html.j2", shown.status, **values)
 
 
-def _content(said: Done | Refused | None) -> Content | None:
-    return domain.sent(said.document) if isinstance(said, Done) else None
-
-
 def _by_weight(one: tuple[str, Note]) -> int:
     return list(views.WEIGHTS).index(one[1].weight)
 
@@ -307,7 +304,7 @@ def _as_receipt(document: Mapping[str, Any]) -> dict[str, Any]:
     outcome = document.get("status")
     return {
         "obligation": document.get("obligation"), "version": document.get("version"), "sha256": document.get("sha256"),
-        "received_at": views.moment_of(document.get("received_at")), "officer_id": document.get("officer"),
+        "received_at": moment(document.get("received_at")), "officer_id": document.get("officer"),
         "nil": document.get("nil"), "outcome": outcome if outcome != "received" else None, "withdrawn": False,
     }  # fmt: skip
 

@@ -313,14 +313,6 @@ def standing(state: ObligationChanged, unlocked_until: datetime | None, now: dat
     return tuple(said)
 
 
-def moment_of(text: Any) -> datetime | None:
-    """A moment that a service wrote; None where it is none."""
-    try:
-        return datetime.fromisoformat(text) if isinstance(text, str) else None
-    except ValueError:
-        return None
-
-
 def is_day(text: str) -> bool:
     """Whether a browser shows this as a day; it would empty the field of anything else."""
     try:
