@@ -162,10 +162,11 @@ GROUPS = (
     ),
     Group(
         "board",
-        _tests("tests/unit/board", "climbs", "tasks", "explanation", "viewing", "accounts", "steps", "report"),
+        _tests("tests/unit/board", "climbs", "tasks", "explanation", "viewing", "accounts", "steps", "report", "entry"),
         (
             _room("board/steps", "services/board/pages", "steps", "report"),
             _room("board/pages", "services/board/pages", "climbs", "tasks", "explanation"),
+            Room("board/entry", ("services/board/entry/domain.py", "services/board/entry/views.py")),
             Room("board/people", ("services/board/viewing.py", "services/board/accounts/domain.py")),
         ),
     ),
