@@ -12,6 +12,7 @@ import msgspec
 from sqlalchemy import RowMapping, text
 
 from services.board.entry.domain import Content, decode
+from services.board.readmodel import queries
 from shared.contract.events import ObligationChanged
 from shared.contract.events.registry import Form
 from shared.postgres.database import ReadTransaction, Transaction
@@ -39,17 +40,6 @@ _LATEST = """
 """
 _NEWEST = text(f"{_LATEST} WHERE r.obligation = :obligation ORDER BY r.version DESC LIMIT 1")
 _ONE = text(f"{_LATEST} WHERE r.submission_id = :submission_id")
-#: the last accepted version of the obligation before this one
-_BEFORE = text("""
-    SELECT r.submission_id, before.period FROM (
-        SELECT o.obligation, o.period FROM obligations o
-         WHERE o.agency = :agency AND o.regime = :regime AND o.deadline < :deadline
-         ORDER BY o.deadline DESC, o.obligation DESC LIMIT 1
-    ) AS before JOIN reports r USING (obligation) JOIN verdicts v USING (submission_id)
-     WHERE v.outcome = 'accepted' AND NOT EXISTS (
-           SELECT FROM steps s WHERE s.obligation = r.obligation AND s.version = r.version AND s.kind = 'withdrawn')
-     ORDER BY r.version DESC LIMIT 1
-""")
 _UNLOCKED = text("""
     SELECT until FROM steps WHERE obligation = :obligation AND kind = 'unlocked' ORDER BY at DESC, step_id DESC LIMIT 1
 """)
@@ -116,10 +106,6 @@ async def task(snapshot: ReadTransaction, state: ObligationChanged) -> Task:
     version = {"code": state.regime, "version": state.regime_version}
     regime = (await snapshot.execute(_REGIME, version)).mappings().one_or_none()
     of_it = {"agency": state.agency, "regime": state.regime}
-    before = None
-    if regime is not None and regime["frequency"] != "adhoc":  # another question is no earlier period
-        given = {**of_it, "deadline": state.deadline}
-        before = (await snapshot.execute(_BEFORE, given)).mappings().one_or_none()
     return Task(
         state,
         regime,
@@ -128,7 +114,7 @@ async def task(snapshot: ReadTransaction, state: ObligationChanged) -> Task:
         (await snapshot.execute(_ANSWERING, {**of_it, "most": MOST_ANSWERING})).mappings().all(),
         await draft(snapshot, state.obligation),
         (await snapshot.execute(_NEWEST, {"obligation": state.obligation})).mappings().one_or_none(),
-        before,
+        await queries.accepted_before(snapshot, state),
         (await snapshot.execute(_UNLOCKED, {"obligation": state.obligation})).scalar_one_or_none(),
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,10 +9,12 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
+import msgspec
 from starlette.responses import Response
 
-from services.board.pages import report, steps, views, words
+from services.board.pages import steps, views, words
 from services.board.pages.lists import called
+from services.board.pages.report import Content, content_of
 from services.board.pages.steps import Form
 from services.board.pages.through_intake import Intake, Outcome, items, moment, said_to, string
 from services.board.pages.web import Site, Visit
@@ -21,7 +22,6 @@ from services.board.readmodel import queries
 from services.board.readmodel.queries import Line
 from services.board.viewing import may_here, roles_over
 from shared.contract.events import ObligationChanged, obligation_key
-from shared.contract.period import PeriodError, parse, preceding
 from shared.web.errors import not_found
 
 
@@ -159,21 +159,35 @@ class Deciding:
             return self._show(visit, "version.html.j2", matter, None, [], outcome)
         if document.get("obligation") != matter.key:
             raise not_found("bài nộp này", "such submission")
-        form, before = await asyncio.gather(self._form_of(visit, state, document), self._before(visit, state))
         lifecycle, officer = document.get("lifecycle") or {}, string(document.get("officer"))
-        number = document.get("version")
-        async with self._site.reading(visit) as snapshot:
-            taken = await queries.steps_about(snapshot, matter.key, number if isinstance(number, int) else 0)
         possible = [(string(one.get("step")), one.get("who") or ()) for one in items(lifecycle.get("possible"))]
         sends = visit.sends.sees(state.agency, state.regime)
         roles = roles_over(visit.person, state.agency, state.regime, visit.above(state.agency), visit.today)
         forms = steps.of_version(possible, string(lifecycle.get("state")), roles, sends=sends)
+        async with self._site.reading(visit) as snapshot:
+            taken = await queries.steps_about(snapshot, matter.key, _number(document.get("version")))
+        content, previous = await self._content(visit, state, document)
         return self._show(
-            visit, "version.html.j2", matter, document, forms, outcome, content=report.content(document, form, before),
-            before=before, lifecycle=lifecycle, findings=items(document.get("findings")), sends=sends,
-            received_at=moment(document.get("received_at")), previous=_preceding(state.period) if before else None,
-            officer=officer, taken=taken, people=await self._intake.names(visit, [officer, *(s["by"] for s in taken)]),
+            visit, "version.html.j2", matter, document, forms, outcome, content=content, previous=previous, sends=sends,
+            lifecycle=lifecycle, findings=items(document.get("findings")), officer=officer, taken=taken,
+            received_at=moment(document.get("received_at")),
+            people=await self._intake.names(visit, [officer, *(one["by"] for one in taken)]),
         )  # fmt: skip
+
+    async def _content(
+        self, visit: Visit, state: ObligationChanged, document: Mapping[str, Any]
+    ) -> tuple[Content, str | None]:
+        """What the report says, laid out by its form where the board has it; and the period set beside it, if any."""
+        async with self._site.reading(visit) as snapshot:
+            form = await queries.form_of(snapshot, state.regime, _number(document.get("regime_version")))
+            earlier = await queries.accepted_before(snapshot, state)
+        known = msgspec.json.decode(form) if form is not None else None
+        if earlier is not None:
+            path = f"/v1/submissions/{earlier['submission_id']}"
+            before = await self._intake.beside(visit, path, {"agency": state.agency})
+            if before is not None:
+                return content_of(document, known, before), earlier["period"]
+        return content_of(document, known), None
 
     async def _asking(self, visit: Visit, matter: Matter, outcome: Outcome | None = None) -> Response:
         state, sends = matter.state, visit.sends.sees(matter.state.agency, matter.state.regime)
@@ -230,26 +244,6 @@ class Deciding:
             document=document, forms=self._intake.offered(forms, outcome), outcome=outcome, new_once=steps.new_once,
             acts=self._intake.acts, **matter.called, **more,
         )  # fmt: skip
-
-    async def _form_of(
-        self, visit: Visit, state: ObligationChanged, sent: Mapping[str, Any]
-    ) -> Mapping[str, Any] | None:
-        query = {"agency": state.agency, "version": string(sent.get("regime_version"))}
-        regime = await self._intake.beside(visit, f"/v1/regimes/{quote(state.regime, safe='')}", query)
-        found = (regime or {}).get("form")
-        return found if isinstance(found, Mapping) else None
-
-    async def _before(self, visit: Visit, state: ObligationChanged) -> Mapping[str, Any] | None:
-        """The newest accepted report of the period before; None where there is none."""
-        period = _preceding(state.period)
-        if period is None:
-            return None
-        query = {"agency": state.agency, "regime": state.regime, "period": period, "status": "accepted", "limit": "1"}
-        listed = items((await self._intake.beside(visit, "/v1/submissions", query) or {}).get("items"))
-        if not listed:
-            return None
-        path = f"/v1/submissions/{quote(string(listed[0].get('submission_id')), safe='')}"
-        return await self._intake.beside(visit, path, {"agency": state.agency})
 
     def _reviews(self, visit: Visit, state: ObligationChanged) -> bool:
         """Whether the person reviews what this agency owes, and so may decide; who decides what, intake says."""
@@ -314,11 +308,9 @@ def _detail(state: ObligationChanged) -> tuple[str, dict[str, str]]:
     return f"/v1/obligations/{regime}/{period}", {"agency": state.agency}
 
 
-def _preceding(period: str) -> str | None:
-    try:
-        return str(preceding(parse(period)))
-    except PeriodError:
-        return None
+def _number(found: Any) -> int:
+    """A version's number; 0, which none has, for what is none."""
+    return found if isinstance(found, int) and 0 < found < 2**31 else 0
 
 
 def _uuid(visit: Visit, name: str) -> UUID:

@@ -1,6 +1,6 @@
 """What a version of a report says, laid out by its form, with the period before beside it. Pure.
 
-The report, the form and the earlier report are what intake shows; what is not known there is shown by its code alone.
+The reports are what intake shows; what their form does not know is shown by its code alone.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Content:
     tables: tuple[Table, ...]
 
 
-def content(
+def content_of(
     report: Mapping[str, Any], form: Mapping[str, Any] | None = None, before: Mapping[str, Any] | None = None
 ) -> Content:
     """The report's content, in the form's order; what the form does not know comes last."""

@@ -218,6 +218,19 @@ _COLLEAGUES = text("""
 """)
 
 _OBLIGATION = text("SELECT CAST(document AS text) FROM obligation_documents WHERE obligation = :key")
+#: the last accepted version of the obligation before this one; another question is no earlier period
+_BEFORE = text("""
+    SELECT r.submission_id, before.period FROM (
+        SELECT o.obligation, o.period FROM obligations o
+         WHERE o.agency = :agency AND o.regime = :regime AND o.deadline < :deadline
+           AND NOT EXISTS (SELECT FROM regimes g WHERE g.code = o.regime AND g.frequency = 'adhoc')
+         ORDER BY o.deadline DESC, o.obligation DESC LIMIT 1
+    ) AS before JOIN reports r USING (obligation) JOIN verdicts v USING (submission_id)
+     WHERE v.outcome = 'accepted' AND NOT EXISTS (
+           SELECT FROM steps s WHERE s.obligation = r.obligation AND s.version = r.version AND s.kind = 'withdrawn')
+     ORDER BY r.version DESC LIMIT 1
+""")
+_FORM = text("SELECT CAST(form AS text) FROM regimes WHERE code = :code AND regime_version = :version")
 # of each the newest; they are turned round where they are read
 _REPORTS = text("""
     SELECT r.submission_id, r.version, r.officer_id, r.received_at, r.sha256, r.nil, r.nil_reason, r.declines,
@@ -538,6 +551,17 @@ async def state_of(snapshot: ReadTransaction, key: str) -> ObligationChanged | N
     """How an obligation stands, whole; None where the board knows of none."""
     document = (await snapshot.execute(_OBLIGATION, {"key": key})).scalar_one_or_none()
     return None if document is None else ObligationChanged.model_validate_json(document)
+
+
+async def accepted_before(snapshot: ReadTransaction, state: ObligationChanged) -> RowMapping | None:
+    """Id and period of what was accepted last of the obligation's period before; None where nothing was."""
+    given = {"agency": state.agency, "regime": state.regime, "deadline": state.deadline}
+    return (await snapshot.execute(_BEFORE, given)).mappings().one_or_none()
+
+
+async def form_of(snapshot: ReadTransaction, regime: str, version: int) -> str | None:
+    """The form of a regime's version, JSON; None where the board does not have it."""
+    return (await snapshot.execute(_FORM, {"code": regime, "version": version})).scalar_one_or_none()
 
 
 async def steps_about(snapshot: ReadTransaction, key: str, version: int) -> list[RowMapping]:

@@ -17,8 +17,9 @@ from services.intake.lifecycle.api import StepReceipt
 from services.intake.lifecycle.open_queries import OpenReviewPage, OpenReviewView
 from services.intake.lifecycle.views import Lifecycle, PossibleStep, StepView
 from services.intake.obligations.queries import ObligationDetail
-from services.intake.submissions.queries import SubmissionDetail, SubmissionPage, SubmissionView, VerdictView
+from services.intake.submissions.queries import SubmissionDetail, SubmissionView, VerdictView
 from services.intake.waivers.views import WaiverRequestPage, WaiverRequestView
+from shared.contract.events import EventModel, FigureField, Form
 from tests.accessible import faults
 from tests.integration.board.rig import (
     CHAIR,
@@ -35,9 +36,12 @@ from tests.integration.board.rig import (
     OPERATOR,
     Browser,
     World,
+    changed,
     overdue,
+    regime,
     step,
     submission,
+    verdict,
 )
 
 KEY = f"{DEPARTMENT}/{MONTHLY}/2026-M10"
@@ -102,14 +106,29 @@ def report(
 
 
 def shows_report(world: World, *given: Any, **changes: Any) -> None:
-    """The report, its form, and the period before."""
+    """The report, and that of the period before."""
     world.intake[f"/v1/submissions/{SENT}"] = report(*given, **changes)
     world.intake[f"/v1/submissions/{PRECEDING}"] = report(submission_id=PRECEDING, period="2026-M09", amount="7")
-    earlier = SubmissionPage(items=[SubmissionView.model_validate(_sent(PRECEDING, "2026-M09"))], next=None)
-    world.intake["/v1/submissions"] = earlier.model_dump(mode="json")
-    world.intake[f"/v1/regimes/{MONTHLY}"] = {
-        "form": {"figures": [{"code": "A10", "label": "Thu ngân sách", "label_en": "Revenue", "unit": "triệu đồng"}]}
+
+
+FORM = Form(figures=(FigureField(code="A10", label="Thu ngân sách", label_en="Revenue", unit="triệu đồng"),))
+
+
+def period_before() -> list[EventModel]:
+    """The regime with its form, and an accepted report of September."""
+    september = DEADLINE - timedelta(days=30)
+    monthly = regime(MONTHLY, "monthly", "Báo cáo tháng", "Monthly report").model_copy(
+        update={"form": FORM, "version": 2}
+    )
+    of_it: dict[str, Any] = {
+        "submission_id": PRECEDING,
+        "obligation": f"{DEPARTMENT}/{MONTHLY}/2026-M09",
+        "period": "2026-M09",
     }
+    return [
+        monthly, changed(DEPARTMENT, "2026-M09", deadline=september), submission(1, **of_it),
+        verdict(1, "accepted", **of_it),
+    ]  # fmt: skip
 
 
 def asked(kind: str = "extension_requested", **changes: Any) -> dict[str, Any]:
@@ -187,7 +206,11 @@ async def test_an_empty_list_says_so_and_an_absent_intake_is_told_as_that(world:
 async def test_the_head_sees_the_report_beside_the_period_before_and_certifies_it(world: World) -> None:
     await known(world)
     explained = step(2, "explanation_given", version=1, submission_id=SENT, reason="Kho bạc chốt chậm")
-    await world.feed(explained, step(3, "approved", version=2, submission_id=UUID(int=2), reason="của phiên bản khác"))
+    await world.feed(
+        *period_before(),
+        explained,
+        step(3, "approved", version=2, submission_id=UUID(int=2), reason="của phiên bản khác"),
+    )
     shows_report(world, "accepted", {"certified": ["head", "deputy"], "withdrawn": ["head"], "approved": ["reviewer"]})
     head = await world.signed_in(HEAD)
     page = (await head.get(VERSION)).text

@@ -23,7 +23,7 @@ def test_what_was_sent_stands_in_the_order_of_the_form_beside_the_period_before(
         "narratives": {"KHAC": "x", "DG": "Khá"},
         "tables": {"T": [{"HAN": "2026-09-30", "TEN": "Kè"}, {"TEN": "Cống", "THEM": "y"}]},
     }
-    shown = report.content(sent, FORM, {"figures": {"B": "2"}})
+    shown = report.content_of(sent, FORM, {"figures": {"B": "2"}})
     assert shown.figures == (
         Figure("B", ("Chi", "Spending"), "triệu đồng", "2.50", "2"),
         Figure("A", ("A", "A"), "", "1", None),
@@ -40,14 +40,14 @@ def test_what_was_sent_stands_in_the_order_of_the_form_beside_the_period_before(
 
 
 def test_a_figure_that_was_not_sent_is_shown_as_that_and_a_section_is_not() -> None:
-    shown = report.content({"figures": {}, "narratives": {}, "tables": {}}, FORM)
+    shown = report.content_of({"figures": {}, "narratives": {}, "tables": {}}, FORM)
     assert [(one.code, one.value) for one in shown.figures] == [("B", None), ("A", None)]
     assert (shown.narratives, shown.tables) == ((), ())
 
 
 def test_a_long_table_shows_its_first_rows_and_how_many_there_are_besides() -> None:
     rows = [{"TEN": str(number)} for number in range(report.MOST_ROWS + 3)]
-    (table,) = report.content({"tables": {"T": rows}}).tables
+    (table,) = report.content_of({"tables": {"T": rows}}).tables
     assert (len(table.rows), table.rows[0], table.more) == (report.MOST_ROWS, ("0",), 3)
 
 
@@ -61,4 +61,4 @@ _PARTS = st.dictionaries(st.sampled_from(["figures", "narratives", "tables"]), _
 
 @given(_PARTS, _PARTS, _PARTS)
 def test_whatever_comes_is_shown_as_far_as_it_can_be(sent: Any, form: Any, before: Any) -> None:
-    report.content(sent, form, before)
+    report.content_of(sent, form, before)
