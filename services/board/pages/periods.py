@@ -10,6 +10,7 @@ from uuid import UUID
 
 from starlette.responses import RedirectResponse, Response
 
+from services.board.pages.exports import XLSX
 from services.board.pages.views import moment
 from services.board.pages.web import Site, Visit
 from services.board.periods import store
@@ -30,7 +31,7 @@ log = get_logger()
 _KINDS: Mapping[str, str] = {
     "bao-cao.pdf": "application/pdf",
     "bao-cao.docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-    "bao-cao.xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "bao-cao.xlsx": XLSX,
     "so-lieu.json": "application/json",
 }
 CHANGED = describe(

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import csv
-import io
-from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -16,7 +11,7 @@ from services.board import metrics
 from services.board.accounts.passwords import Crowded
 from services.board.accounts.signing_in import PasswordSet, SignedIn
 from services.board.entry.api import Entry
-from services.board.pages import explanation, health, tasks, views, words
+from services.board.pages import explanation, exports, health, tasks, views, words
 from services.board.pages.deciding import Deciding
 from services.board.pages.escalations import Escalations
 from services.board.pages.lists import after_of, called, following
@@ -25,15 +20,13 @@ from services.board.pages.through_intake import said_to
 from services.board.pages.waivers import Waivers
 from services.board.pages.web import COOKIE, STATIC, Site, Visit, devices_of, own_path, remember_device
 from services.board.readmodel import queries
-from services.board.readmodel.queries import PAGE_ROWS, Line
+from services.board.readmodel.queries import PAGE_ROWS
 from services.board.watching import Watch
 from shared.contract.events import obligation_key
-from shared.runtime.clock import LOCAL_ZONE
 from shared.web.app import Application
 from shared.web.errors import not_found, too_many, unavailable
 from shared.web.limiter import Limiter
 from shared.web.limits import address_key
-from shared.web.spreadsheets import BYTE_ORDER_MARK, inert
 
 #: sign-ins of one address: sustained rate and burst. An office behind one address signs in at eight o'clock
 SIGN_INS_PER_SECOND, SIGN_INS_AT_ONCE = 0.5, 30
@@ -138,7 +131,8 @@ def router(site: Site, watch: Watch, periods: Periods) -> APIRouter:
     add("/loi-moi/{token}", use_invitation, "POST", public=True)
     add("/", inbox)
     add("/bang", heat_map)
-    add("/bang.csv", heat_map_csv)
+    add("/bang.csv", exports.heat_map_csv)
+    add("/bang.xlsx", exports.heat_map_xlsx)
     add("/co-quan/{code}", agency)
     add("/nghia-vu/{agency}/{regime}/{period}", obligation)
     add("/cach-tinh/{agency}/{regime}/{period}", score)
@@ -231,39 +225,6 @@ async def heat_map(visit: Visit) -> Response:
         following=rows[-1] if len(grid.rows) > PAGE_ROWS else "", first=not after,
         titles=await queries.requests(visit.snapshot, grid.periods), many=many,
     )  # fmt: skip
-
-
-async def heat_map_csv(visit: Visit) -> Response:
-    """The heat map's rows, all of them, for a spreadsheet: one line for each agency and period."""
-    regime = visit.request.query_params.get("regime", "")
-    lines = await queries.all_cells(visit.snapshot, visit.view, regime, visit.now)
-    if not lines:  # the page offers no file without rows
-        raise not_found("chế độ báo cáo này", "such regime")
-    text = await asyncio.to_thread(_csv, lines, visit)  # of a nation a second's work, in which others are answered
-    headers = {"Content-Disposition": f'attachment; filename="{regime}.csv"', "Cache-Control": "no-store"}
-    return Response(BYTE_ORDER_MARK + text, headers=headers, media_type="text/csv; charset=utf-8")
-
-
-def _csv(lines: Sequence[Line], visit: Visit) -> str:
-    out = io.StringIO()
-    write = csv.writer(out, lineterminator="\r\n").writerow
-    write(words.CSV_HEADS[visit.language])
-    for line in lines:
-        write(_csv_line(line, visit))
-    return out.getvalue()
-
-
-def _csv_line(line: Line, visit: Visit) -> Sequence[object]:
-    return (
-        line.agency, inert(visit.agency_name(line.agency)), line.regime, line.period,
-        views.name_of(line, visit.now)[visit.language == "en"], _cell(line.deadline), _cell(line.answer_received_at),
-        views.days_late(line, visit.now), "" if line.score is None else format(line.score, "f"),
-    )  # fmt: skip
-
-
-def _cell(moment: datetime | None) -> str:
-    """A moment that every spreadsheet reads as one, Vietnam's time."""
-    return f"{moment.astimezone(LOCAL_ZONE):%Y-%m-%d %H:%M:%S}" if moment else ""
 
 
 async def agency(visit: Visit) -> Response:

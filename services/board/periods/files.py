@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import xlsxwriter
 from docxtpl import DocxTemplate
 from jinja2.sandbox import SandboxedEnvironment
 
 from services.board.periods.figures import Count, Figures, Item
 from services.board.periods.report import STATES
-from shared.runtime.clock import LOCAL_ZONE
+from services.board.workbook import Cell, Sheet, workbook
 from shared.telemetry.logging import get_logger
 from shared.web.errors import unavailable
 
@@ -41,8 +40,6 @@ _ITEM_HEADS: Mapping[str, Sequence[str]] = {
 _STATES_EN = {"nothing_sent": "Nothing sent", "returned": "Returned", "awaiting_verdict": "Being checked",
               "late": "Came late"}  # fmt: skip
 _NAMES = {"vi": ("Mã", "Tên"), "en": ("Code", "Name")}
-#: columns of names
-_LONG = {*_NAMES["vi"][1:], *_NAMES["en"][1:], "Cơ quan", "Agency", "Báo cáo", "Report"}
 _SHEETS = {
     "vi": ("Theo chế độ", "Theo cơ quan", "Còn thiếu", "Gửi chậm"),
     "en": ("By regime", "By agency", "Missing", "Late"),
@@ -113,59 +110,38 @@ def word(document: Mapping[str, Any]) -> bytes:
 
 
 def spreadsheet(figures: Figures, note: str, language: str) -> bytes:
-    """Four sheets. Text is written as text: a name that begins with = is no formula."""
-    out = io.BytesIO()
-    book = xlsxwriter.Workbook(
-        out,
-        {
-            "constant_memory": True,
-            "strings_to_formulas": False,
-            "strings_to_urls": False,
-            "default_date_format": "hh:mm dd/mm/yyyy",
-        },
-    )
-    bold = book.add_format({"bold": True, "text_wrap": True, "valign": "top"})
+    """All that the figures say: four sheets."""
     english = language == "en"
     by_regime, by_agency, missing, late = _SHEETS[language]
-    heads = [*_NAMES[language], *_HEADS[language]]
     regimes = [(one.code, one.name_en if english else one.name, one.count) for one in figures.regimes]
     agencies = [(one.code, one.name_en if english else one.name, one.count) for one in figures.agencies]
     total = ("", "Total" if english else "Tổng số", figures.total)
-    for name, rows in ((by_regime, [*regimes, total]), (by_agency, agencies)):
-        sheet = _sheet(book, name, note, heads, bold)
-        for place, (code, called, count) in enumerate(rows, 2):
-            sheet.write_row(place, 0, [code, called, *_numbers(count)])
+    heads = [*_NAMES[language], *_HEADS[language]]
     names, reports = {code: name for code, name, _ in agencies}, {code: name for code, name, _ in regimes}
     states = _STATES_EN if english else STATES
-    for name, items in ((missing, figures.missing), (late, figures.late)):
-        sheet = _sheet(book, name, note, _ITEM_HEADS[language], bold)
-        for place, item in enumerate(items, 2):
-            sheet.write_row(place, 0, _item(item, names, reports, states))
-    book.close()
-    return out.getvalue()
-
-
-def _sheet(book: Any, name: str, note: str, heads: Sequence[str], bold: Any) -> Any:
-    sheet = book.add_worksheet(name)
-    for column, head in enumerate(heads):
-        sheet.set_column(column, column, 44 if head in _LONG else 16)
-    sheet.freeze_panes(2, 2)
-    sheet.set_landscape()
-    sheet.set_paper(9)  # A4
-    sheet.fit_to_pages(1, 0)
-    sheet.repeat_rows(1)
-    sheet.write_string(0, 0, note)
-    sheet.write_row(1, 0, heads, bold)
-    return sheet
+    return workbook(
+        [
+            *(
+                Sheet(name, note, heads, ((code, called, *_numbers(count)) for code, called, count in rows))
+                for name, rows in ((by_regime, [*regimes, total]), (by_agency, agencies))
+            ),
+            *(
+                Sheet(
+                    name, note, _ITEM_HEADS[language], (_item(item, names, reports, states) for item in items),
+                    frozenset({1, 3}),
+                )
+                for name, items in ((missing, figures.missing), (late, figures.late))
+            ),
+        ]
+    )  # fmt: skip
 
 
 def _numbers(count: Count) -> list[int]:
     return [getattr(count, name) for name in _COUNTS]
 
 
-def _item(item: Item, agencies: Mapping[str, str], regimes: Mapping[str, str], states: Mapping[str, str]) -> list[Any]:
-    deadline = datetime.fromisoformat(item.deadline).astimezone(LOCAL_ZONE).replace(tzinfo=None)
+def _item(item: Item, agencies: Mapping[str, str], regimes: Mapping[str, str], states: Mapping[str, str]) -> list[Cell]:
     return [
         item.agency, agencies.get(item.agency, item.agency), item.regime, regimes.get(item.regime, item.regime),
-        deadline, item.days_late, states[item.state], item.reminded,
+        datetime.fromisoformat(item.deadline), item.days_late, states[item.state], item.reminded,
     ]  # fmt: skip

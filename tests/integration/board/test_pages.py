@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import zipfile
 from collections import Counter
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -65,6 +66,7 @@ MATRIX: dict[str, set[str]] = {
     "/van-hanh": {OPERATOR},
     f"/bang?regime={MONTHLY}": WHOLE | {COMMUNES},
     f"/bang.csv?regime={MONTHLY}": WHOLE | {COMMUNES},
+    f"/bang.xlsx?regime={MONTHLY}": WHOLE | {COMMUNES},
     f"/co-quan/{PROVINCE}": ABOVE,
     f"/co-quan/{DEPARTMENT}": WHOLE | {NAMED},
     f"/co-quan/{COMMUNE}": ABOVE | {COMMUNES},
@@ -90,6 +92,7 @@ MATRIX: dict[str, set[str]] = {
     "/khong-co-trang-nay": set(),
     "/bang?regime=NONE": set(),
     "/bang.csv?regime=NONE": set(),
+    "/bang.xlsx?regime=NONE": set(),
 }
 
 
@@ -465,6 +468,10 @@ async def test_the_heat_maps_figures_equal_a_plain_count(world: World) -> None:
     assert Counter(line[4] for line in lines[1:])["Quá hạn, trả lại"] == sum(
         one.overdue and one.standing == "returned" for one in all_owed
     )
+    book = zipfile.ZipFile(io.BytesIO((await browser.get(f"/bang.xlsx?regime={MONTHLY}")).content))
+    sheet = book.read("xl/worksheets/sheet1.xml").decode()
+    assert sheet.count("<row ") == len(lines) + 1, "a note, the heads, and the same rows"
+    assert sheet.count("Quá hạn, trả lại") == sum(one.overdue and one.standing == "returned" for one in all_owed)
     page = await browser.get(f"/bang?regime={MONTHLY}")
     assert page.text.count('<th scope="row"><a href="/co-quan/') == queries.PAGE_ROWS
     following = re.search(r'rel="next" href="([^"]+)"', page.text)
