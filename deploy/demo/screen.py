@@ -42,6 +42,7 @@ MAIL_KINDS = {
     "decision": "quyết định / decision",
     "withdrawal": "rút báo cáo / withdrawal",
     "resolved": "hết quá hạn / resolved",
+    "request": "yêu cầu báo cáo / request",
     "not_judged": "chưa kiểm tra được / not judged",
     "named": "ghi tên / named in a report",
     "digest": "tổng hợp / digest",

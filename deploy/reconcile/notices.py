@@ -68,6 +68,7 @@ class _Planned:
         self.answers = {0}
         self.returned: set[int] = set()
         self.ever_not_owed = self.steps_told = False
+        self.asked_by: UUID | None = None  # the event that first told of a request
         first = json_body(dossier.changed[0]) if dossier.changed else None
         # complete: neither scoring's archive nor notifier's ledger begins later than the obligation
         self.opened = isinstance(first, dict) and "opened" in first.get("changes", ()) and first.get("version") == 1
@@ -88,6 +89,8 @@ class _Planned:
             if said.version > obligation.version:
                 dossier.news += ((event["event_id"], message) for message in news(said, obligation, plan))
             obligation = plan.obligation
+            if any(notice.kind == "request" for notice in plan.notices):
+                self.asked_by = event["event_id"]
             if plan.naming is not None:  # a person told of it once is not told again
                 self.namings.setdefault(plan.naming.officer_id, plan.naming)
             self._take(plan.notices, plan.cancels)
@@ -207,6 +210,9 @@ def _ledger(dossier: Dossier, planned: _Planned, reference: Reference) -> Iterat
             continue
         if not rows:
             told_by_itself = wanted[0].kind in ABOUT_STEPS or (wanted[0].kind != "returned" and planned.opened)
+            if wanted[0].kind == "request":  # what was asked before notifier told of requests has no notice
+                since = reference.requests_told_since
+                told_by_itself &= since is not None and planned.asked_by is not None and planned.asked_by > since
             if told_by_itself or _must_be_told(wanted[0], planned):
                 yield told.missing()
             continue

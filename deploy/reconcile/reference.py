@@ -125,6 +125,7 @@ _CALENDARS = f"""
     SELECT event_id, key, type, headers, body FROM outbox_archive
      WHERE topic = 'compliance' AND starts_with(key, '{CALENDAR_KEY}') ORDER BY id
 """
+_FIRST_REQUEST = "SELECT CAST(min(CAST(id AS text)) AS uuid) AS id FROM notifications WHERE kind = 'request'"
 _POLICIES = f"""
     SELECT event_id, key, type, headers, body FROM outbox_archive
      WHERE topic = 'compliance' AND starts_with(key, '{POLICY_KEY}') ORDER BY id
@@ -149,6 +150,8 @@ class Reference:
     waiver_trail: list[asyncpg.Record] = field(default_factory=list)
     #: the scoring policies that scoring has published, oldest first
     policy_events: list[asyncpg.Record] = field(default_factory=list)
+    #: the oldest notice of a request: notifier tells of requests since then
+    requests_told_since: UUID | None = None
     #: every registration of a webhook and what notifier told of it, as published, and what the audit trail knows of it
     webhook_events: list[asyncpg.Record] = field(default_factory=list)
     notifier_events: list[asyncpg.Record] = field(default_factory=list)
@@ -196,6 +199,8 @@ class Reference:
         begins = {service: rows[0]["event_id"] if rows else None for service, rows in first.items()}
         made = cls(tables, published, begins, await snapshot.all("intake", _AVAILABILITY),
                    await snapshot.all("scoring", _CALENDARS), await snapshot.all("intake", _WAIVER_TRAIL))  # fmt: skip
+        (first_told,) = await snapshot.all("notifier", _FIRST_REQUEST)
+        made.requests_told_since = first_told["id"]
         made.policy_events = await snapshot.all("scoring", _POLICIES)
         made.webhook_events = await snapshot.all("intake", _OF_WEBHOOKS.format(topic="registry"))
         made.notifier_events = await snapshot.all("notifier", _OF_WEBHOOKS.format(topic="notifications"))

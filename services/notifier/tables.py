@@ -97,6 +97,8 @@ requests = Table(  # ad hoc and thematic requests: their title names the period
     Column("title", Text, nullable=False),
     Column("title_en", Text, nullable=False),
     Column("legal_basis", Text, nullable=False, server_default=""),
+    Column("asked_by", Text),  # an information request: the agency that asks, and what it wants to know
+    Column("question", Text, nullable=False, server_default=""),
     Column("version", Integer, nullable=False),
 )
 
@@ -199,7 +201,7 @@ notifications = Table(
     CheckConstraint("(state = 'grouped') <= (mail_id IS NOT NULL AND mail_id <> id)", name="notifications_grouped"),
     CheckConstraint(
         "kind IN ('reminder','overdue','returned','escalation','named','certification','decision','withdrawal',"
-        "'resolved','digest','not_judged')",
+        "'resolved','digest','not_judged','request')",
         name="notifications_kind",
     ),
     CheckConstraint(

@@ -67,6 +67,7 @@ NOTICES: Mapping[str, Pair] = {
     "withdrawal": ("Báo rút báo cáo", "Withdrawal"),
     "resolved": ("Kết thúc chuyển cấp", "Escalation ended"),
     "not_judged": ("Báo chưa kiểm tra được", "Not judged yet"),
+    "request": ("Báo có yêu cầu báo cáo", "Request told"),
 }
 #: what waits for somebody, as intake names its kinds
 WAITING: Mapping[str, Pair] = {

@@ -37,6 +37,7 @@ _KINDS = {
     "decision": ("Báo kết quả đề nghị", "Notice of a decision"),
     "withdrawal": ("Báo rút báo cáo", "Notice that a report is withdrawn"),
     "resolved": ("Báo kết thúc chuyển cấp", "Notice that an escalation has ended"),
+    "request": ("Báo có yêu cầu báo cáo", "Notice of a request"),
     "not_judged": ("Báo hệ thống chưa kiểm tra được", "Notice that a report could not be judged"),
 }
 _SENT = {

@@ -36,7 +36,7 @@ MAX_ANSWER_CHARACTERS = 500
 #: the names in a letter, as the registry has them when the mail goes out
 NAMES = (
     "regime_name", "regime_name_en", "legal_basis", "nil_allowed", "request_title", "request_title_en",
-    "request_legal_basis", "policy",
+    "request_legal_basis", "policy", "question", "asked_by", "asked_by_en",
 )  # fmt: skip
 
 
@@ -112,7 +112,7 @@ _CLAIM = text("""
            r.name AS regime_name, r.name_en AS regime_name_en, r.legal_basis,
            CAST(r.nil_allowed AS text) AS nil_allowed,
            q.title AS request_title, q.title_en AS request_title_en, q.legal_basis AS request_legal_basis,
-           CAST(to_jsonb(p) AS text) AS policy
+           CAST(to_jsonb(p) AS text) AS policy, q.question, asker.name AS asked_by, asker.name_en AS asked_by_en
       FROM claimed c
       JOIN obligations o ON o.obligation = c.obligation
       LEFT JOIN LATERAL (
@@ -126,6 +126,7 @@ _CLAIM = text("""
            WHERE known.code = c.regime ORDER BY known.regime_version DESC LIMIT 1
       ) r ON true
       LEFT JOIN requests q ON q.request_id = c.period
+      LEFT JOIN agencies asker ON asker.code = q.asked_by
       -- of a letter of several matters only where one policy is that of all
       LEFT JOIN policies p ON p.policy_version = o.policy_version AND NOT EXISTS (
           SELECT FROM notifications other JOIN obligations its ON its.obligation = other.obligation

@@ -21,7 +21,7 @@ from shared.runtime.clock import LOCAL_ZONE
 
 #: matters in one letter; more make another
 MAX_MATTERS = 100
-#: a reminder goes out at least so long before its deadline
+#: a reminder or request goes out at least so long before its deadline
 BEFORE_DEADLINE = timedelta(hours=4)
 #: a silence ends at the latest so long after it is made: nobody forgets one for good
 LONGEST_SILENCE = timedelta(days=60)
@@ -117,7 +117,7 @@ class Matter(Struct, frozen=True):
     person: str
     since: datetime
     urgent: bool = False
-    deadline: datetime | None = None  # of a reminder
+    deadline: datetime | None = None  # of a reminder or request
     held: str = ""
     alone: bool = False  # its letter tells of several reports already, as a digest does
 
@@ -194,8 +194,8 @@ def _kept(matter: Matter, until: datetime) -> str:
 
 
 def _last_chance(matter: Matter, next_gathering: datetime, now: datetime) -> bool:
-    """Whether a reminder would come too late in the next letter."""
-    if matter.kind != "reminder" or matter.deadline is None:
+    """Whether a reminder or request would come too late in the next letter."""
+    if matter.kind not in ("reminder", "request") or matter.deadline is None:
         return False
     return now < matter.deadline < next_gathering + BEFORE_DEADLINE
 

@@ -67,12 +67,12 @@ class MailingSweep:
 
 
 def _matter(row: RowMapping) -> Matter:
-    reminder, digest = row["kind"] == "reminder", row["kind"] == "digest"
+    ahead, digest = row["kind"] in ("reminder", "request"), row["kind"] == "digest"
     # a digest is about many agencies: a silence of one left it out of the table, and keeps back no whole letter
     agency, regime = ("", "") if digest else (row["agency"], row["regime"])
     return Matter(
         row["id"], row["kind"], agency, regime, row["officer_id"], row["wait_until"], row["urgent"],
-        row["deadline"] if reminder else None, row["held"], alone=digest or _tells_of_several(row["facts"]),
+        row["deadline"] if ahead else None, row["held"], alone=digest or _tells_of_several(row["facts"]),
     )  # fmt: skip
 
 

@@ -210,12 +210,18 @@ def needs_directory(event: ObligationChanged | VerdictReached) -> bool:
         event.owed
         and event.answer_version is None
         and (
-            event.overdue
+            is_request(event.period)
+            or event.overdue
             or event.reminded_at is not None
             or event.rework_version is not None
             or event.certify_version is not None
         )
     )
+
+
+def is_request(period: str) -> bool:
+    """Whether the period is an ad hoc or information request: the ids of these begin with a letter."""
+    return not period[:1].isdigit()
 
 
 def becomes_overdue(obligation: Obligation, event: ObligationChanged) -> bool:
@@ -283,20 +289,24 @@ def apply_obligation_event(
         to_officer = _to_officer(now, event, "overdue", step, directory)
         rungs = directory.climb(now.agency, local_day(event.at)) if heads_at_once else ()
         to_officer = replace(to_officer, facts=_with_head(to_officer.facts, rungs, directory))
-        if "reminder" in planned:
-            cancels.append(Cancel(now.key, ("reminder",), "superseded_by_overdue"))
+        if before_deadline := tuple(kind for kind in planned if kind in ("reminder", "request")):
+            cancels.append(Cancel(now.key, before_deadline, "superseded_by_overdue"))
         to_heads = _to_heads(now, event, step, to_officer.officer, rungs, directory)
         return Plan(now, tuple(cancels), (*told, to_officer, *to_heads))
     if not now.overdue and _calls_for_reminder(obligation, event):
         now = replace(now, reminded_for=event.deadline, reminder_count=now.reminder_count + 1)
         step = _step("due_soon", now.reminder_count)
         return Plan(now, tuple(cancels), (*told, _to_officer(now, event, "reminder", step, directory)))
+    if _calls_for_request(obligation, now):
+        return Plan(now, tuple(cancels), (*told, _to_officer(now, event, "request", "request", directory)))
     return Plan(now, tuple(cancels), told)
 
 
 def _planned_kinds(obligation: Obligation) -> tuple[NoticeKind, ...]:
     """Kinds of which notices may have been planned. Most reports come in time and leave nothing to cancel."""
     kinds: list[NoticeKind] = []
+    if is_request(obligation.period) and obligation.version:
+        kinds.append("request")
     if obligation.reminder_count:
         kinds.append("reminder")
     if obligation.overdue_count:
@@ -403,6 +413,14 @@ def _calls_for_reminder(obligation: Obligation, event: ObligationChanged) -> boo
     if event.reminded_at is None or event.reminded_at == obligation.reminded_at:
         return False
     return obligation.reminded_for is None or event.deadline > obligation.reminded_for
+
+
+def _calls_for_request(before: Obligation, now: Obligation) -> bool:
+    """Whether this is the first that is heard of a request, while it can be answered in time.
+
+    Where its first event reminds already, the reminder says the same. A scoring that is built again says nothing new.
+    """
+    return is_request(now.period) and not before.version and now.standing == "nothing_sent" and not now.overdue
 
 
 def _step(name: str, count: int) -> str:

@@ -273,6 +273,7 @@ STILL_SO = f"""CASE n.kind
                                   AND o.deadline = o.reminded_for AND n.step = {_step_now("due_soon", "reminder_count")}
              WHEN 'overdue' THEN o.accepted_version = 0 AND o.owed AND o.overdue
                                  AND n.step = {_step_now("overdue", "overdue_count")}
+             WHEN 'request' THEN o.accepted_version = 0 AND o.owed AND NOT o.overdue
              WHEN 'named' THEN true
              WHEN 'digest' THEN true
              WHEN 'certification' THEN o.owed AND o.accepted_version = 0 AND o.certify_version = n.submission_version
@@ -288,7 +289,8 @@ _SKIPPED = text(f"""
     SELECT n.id, n.obligation, n.agency, n.regime, n.kind, n.step, n.facts FROM notifications n
       JOIN obligations o ON o.obligation = n.obligation
      WHERE n.state = 'skipped' AND NOT EXISTS (SELECT FROM told_before WHERE until >= n.created_at)
-       AND n.kind IN ('reminder', 'overdue', 'returned') AND n.agency = ANY(CAST(:agencies AS text[])) AND {STILL_SO}
+       AND n.kind IN ('reminder', 'overdue', 'returned', 'request')
+       AND n.agency = ANY(CAST(:agencies AS text[])) AND {STILL_SO}
      ORDER BY n.obligation, n.id FOR UPDATE OF o, n
 """)  # noqa: S608 - constants
 

@@ -187,6 +187,9 @@ class Composer:
             "request_vi": request_vi,
             "request_en": request_en,
             "request_number": facts.period if request_vi else "",
+            "question": mail.names.get("question") or "",
+            "asked_by_vi": mail.names.get("asked_by") or "",
+            "asked_by_en": mail.names.get("asked_by_en") or mail.names.get("asked_by") or "",
             "nil_allowed": mail.names.get("nil_allowed") == "true",
             "agency_vi": facts.agency_name,
             "agency_en": facts.agency_name_en or facts.agency_name,
@@ -217,7 +220,7 @@ class Composer:
 
 
 #: kinds of notices that say what a late day costs, and whether the deadline is behind
-_AT_STAKE = {"reminder": False, "overdue": True, "escalation": True}
+_AT_STAKE = {"request": False, "reminder": False, "overdue": True, "escalation": True}
 
 
 def _stakes(mail: ClaimedMail, facts: LetterFacts) -> tuple[str, str]:

@@ -125,6 +125,12 @@ _REQUEST: dict[str, str | None] = {
     "request_title_en": "Damage by storm no. 9",
     "request_legal_basis": "Công văn 1234/UBND-NN ngày 12/10/2026",
 }
+_ASKED: dict[str, str | None] = {
+    **_REQUEST,
+    "question": "Số hộ bị ngập, diện tích lúa mất trắng và nhu cầu hỗ trợ giống, tính đến hết ngày 14/10/2026.",
+    "asked_by": "Sở Tài chính",
+    "asked_by_en": "Department of Finance",
+}
 _NOT_JUDGED: dict[str, str | None] = {
     "code": "X01",
     "severity": "warning",
@@ -380,6 +386,8 @@ def samples() -> dict[str, ClaimedMail]:
             ),
             late + timedelta(hours=30),
         ),
+        "request": ("request", "request", facts(period="DX-2026-003"), _DEADLINE - timedelta(days=6)),
+        "request-for-information": ("request", "request", facts(period="DX-2026-003"), _DEADLINE - timedelta(days=6)),
     }
     return {
         name: ClaimedMail(
@@ -393,7 +401,11 @@ def samples() -> dict[str, ClaimedMail]:
             created_at=at,
             facts=LETTER_FACTS.dump_python(letter, mode="json"),
             deadline=letter.deadline,
-            names=_REQUEST if letter.period.startswith("DX") else _NAMES,
+            names=_ASKED
+            if name == "request-for-information"
+            else _REQUEST
+            if letter.period.startswith("DX")
+            else _NAMES,
         )
         for number, (name, (kind, step, letter, at)) in enumerate(letters.items(), 1)
     }

@@ -61,6 +61,7 @@ MATTERS: dict[str, tuple[str, str, str, str, str]] = {
     "decision": ("Quyết định", "Decision", "quyết định", "decided", "#174a7c"),
     "withdrawal": ("Rút báo cáo", "Withdrawn", "báo cáo được rút", "withdrawn", "#8a4b08"),
     "not_judged": ("Chưa kiểm tra được", "Not judged yet", "báo cáo chưa kiểm tra được", "not judged yet", "#174a7c"),
+    "request": ("Yêu cầu báo cáo", "Request", "yêu cầu báo cáo", "requests", "#174a7c"),
     "named": ("Ghi tên Ông/Bà", "Names you", "báo cáo ghi tên Ông/Bà", "in your name", "#1f6b4a"),
     "digest": ("Tổng hợp", "Digest", "thư tổng hợp", "digests", "#174a7c"),
 }
@@ -75,6 +76,7 @@ TO_DO: dict[str, tuple[str, str]] = {
     "decision": ("xem quyết định trong hệ thống", "read the decision in the system"),
     "withdrawal": ("xem trong hệ thống", "see the system"),
     "not_judged": ("chưa phải làm gì", "nothing is to be done yet"),
+    "request": ("gửi báo cáo trước hạn", "send the report before the deadline"),
     "named": ("nếu không đúng, báo thủ trưởng", "if that is wrong, tell the head"),
     "digest": ("xem thư tổng hợp", "read the digest"),
 }

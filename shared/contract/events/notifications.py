@@ -10,8 +10,9 @@ from shared.contract.events.base import NOTIFICATIONS, EventModel, Model, Moment
 NotificationKind = Literal["reminder", "overdue", "returned", "escalation"]
 #: certification (chờ ký): of the head · decision (quyết định) on a request for time, an explanation, an appeal ·
 #: withdrawal (rút): to the reviewer · resolved (kết thúc chuyển cấp): to whoever above heard that it was overdue ·
-#: not_judged (chưa kiểm tra được): to the officer of a report that could not be judged
-StepNoticeKind = Literal["certification", "decision", "withdrawal", "resolved", "not_judged"]
+#: not_judged (chưa kiểm tra được): to the officer of a report that could not be judged ·
+#: request (yêu cầu báo cáo): to the officer of an agency that an ad hoc or information request asks
+StepNoticeKind = Literal["certification", "decision", "withdrawal", "resolved", "not_judged", "request"]
 NotificationOutcome = Literal["sent", "unknown", "failed"]
 
 

@@ -18,6 +18,8 @@ from shared.runtime.operator import COLUMNS
 from shared.service.command import guarded
 from tests.fakes.smtp import AcceptThenDrop, Answer, FakeSmtp
 from tests.integration.notifier.rig import (
+    COMMUNE,
+    DEPARTMENT,
     DOMAIN,
     REGIME,
     World,
@@ -25,6 +27,7 @@ from tests.integration.notifier.rig import (
     due_soon,
     fulfilled,
     officer,
+    opened,
     overdue,
     registry,
     verdict,
@@ -247,16 +250,28 @@ async def test_a_request_stands_on_its_own_basis_and_number_in_its_letters(world
         issued_at=datetime(2026, 10, 12, 1, tzinfo=UTC),
         deadline=datetime(2026, 10, 19, 10, tzinfo=UTC),
         legal_basis="Công văn 1234/UBND-NN",
+        asked_by=DEPARTMENT,
+        question="Số hộ bị ngập",
         version=1,
     )
     await world.feed("registry", *registry(), regime(legal_basis="Nghị định 09/2019/NĐ-CP", version=2), issued)
     await world.feed("compliance", due_soon(period="DX-2026-003"), due_soon(period="2026-M10"))
+    await world.feed("compliance", opened(code=COMMUNE, period="DX-2026-003"))
     await world.drain(world.dispatcher(smtp))
+    (of_issue,) = [taken.message for taken in smtp.accepted if taken.recipient == "commune-any@h99.example"]
+    assert str(of_issue["Subject"]).startswith("[Yêu cầu báo cáo] Thiệt hại do bão số 9")
+    said = of_issue.get_body(("plain",))
+    assert said is not None
+    assert "Sở Nông nghiệp và Môi trường đề nghị cơ quan của Ông/Bà" in said.get_content()
+    assert "Số hộ bị ngập" in said.get_content()
+    assert "request" in {event["kind"] for event in await world.recorded()}
     texts = {}
     for taken in smtp.accepted:
         part = taken.message.get_body(("plain",))
         assert part is not None
         text = part.get_content()
+        if taken.message is of_issue:
+            continue
         texts["request" if "DX-2026-003" in text else "period"] = text
     assert "Căn cứ:     Công văn 1234/UBND-NN" in texts["request"]
     assert "Số yêu cầu: DX-2026-003" in texts["request"]

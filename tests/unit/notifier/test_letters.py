@@ -47,7 +47,8 @@ def test_every_letter_speaks_vietnamese_first_and_english_below(name: str) -> No
     for kind in ("plain", "html"):
         text = body(message, kind)
         assert text.index("Kính gửi: Ông/Bà") < text.index("Dear ")
-        assert ("DX-2026-003" if name == "reminder-of-request" else "tháng 10/2026") in text
+        of_request = name in ("reminder-of-request", "request", "request-for-information")
+        assert ("DX-2026-003" if of_request else "tháng 10/2026") in text
         assert "October 2026" in text
         moment = "09:00 ngày 19/10/2026" if name.startswith("named") else "17:00 ngày 19/10/2026"
         assert (
@@ -308,6 +309,17 @@ def test_a_letter_says_what_a_late_day_costs_by_which_clause_where_the_policy_is
         for nothing in (None, json.dumps({**POLICY, "off_per_working_day": 0})):
             without = body(read(replace(mail, names={**mail.names, "policy": nothing})), kind)
             assert ("Điểm kịp thời" in without, "Points for" in without) == (False, False)
+
+
+def test_a_letter_of_a_request_says_who_asks_and_what() -> None:
+    asked, ordered = (samples()[name] for name in ("request-for-information", "request"))
+    for kind in ("plain", "html"):
+        text = " ".join(body(read(asked), kind).replace("<strong>", "").replace("</strong>", "").split())
+        assert "Sở Tài chính đề nghị cơ quan của Ông/Bà cung cấp thông tin" in text
+        assert "Department of Finance asks your agency" in text
+        assert text.count("Số hộ bị ngập") == 2
+        assert "Nội dung cần cung cấp" not in body(read(ordered), kind)
+    assert str(read(asked)["Subject"]) == "[Yêu cầu báo cáo] Thiệt hại do bão số 9 – hạn 17:00 ngày 19/10/2026"
 
 
 def test_a_letter_of_what_is_over_says_nothing_of_points() -> None:

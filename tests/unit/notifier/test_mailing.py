@@ -107,8 +107,9 @@ def test_what_is_urgent_or_answers_somebody_goes_out_at_once() -> None:
     assert isinstance(decide([matter()], RULES, (), day(at(MONDAY, 23)))[0], Hold), "control"
 
 
-def test_a_reminder_does_not_wait_until_it_is_too_late() -> None:
-    short = matter(kind="reminder", deadline=at(20, 9))
+@pytest.mark.parametrize("kind", ["reminder", "request"])
+def test_what_comes_before_the_deadline_does_not_wait_until_it_is_too_late(kind: str) -> None:
+    short = matter(kind=kind, deadline=at(20, 9))
     assert decide([short], RULES, (), day(at(MONDAY, 18))) == [Release((short.id,))]
     long = replace(short, deadline=at(22, 17))
     assert isinstance(decide([long], RULES, (), day(at(MONDAY, 18)))[0], Hold)

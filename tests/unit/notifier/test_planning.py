@@ -241,7 +241,7 @@ def test_the_state_is_kept_as_the_event_says_it() -> None:
     event = told(12, deadline=LATER, standing="returned", reminded_at=FIRST, overdue=True, regime_version=2)
     assert after(OPEN, event) == Obligation(
         KEY, "H99.1", "R", 2, "2026-M10", LATER, "returned", 12, owed=True, overdue=True, overdue_count=1,
-        reminded_at=FIRST,
+        reminded_at=FIRST, policy_version=event.policy_version,
     )  # fmt: skip
     assert after(OPEN, told(12, answer_version=3)).accepted_version == 3
     assert after(FULFILLED, told(12)).accepted_version == 0
@@ -394,3 +394,63 @@ def test_who_is_named_by_the_answer_is_told_once(before: Obligation, state: dict
     assert (plan.naming.officer_id if plan.naming else None) == named
     again = domain.apply_obligation_event(plan.obligation, event.model_copy(update={"version": 10}), DIRECTORY)
     assert again.naming is None
+
+
+REQUEST = "DX-2026-003"
+NEW_REQUEST = Obligation(f"H99.1/R/{REQUEST}", "H99.1", "R", 1, REQUEST)
+
+
+def of_request(version: int = 1, *changes: str, **state: Any) -> ObligationChanged:
+    given: dict[str, Any] = {"changes": changes or ("opened",), "deadline": DEADLINE, "at": FIRST, **state}
+    return obligation_changed("H99.1", "R", REQUEST, version=version, **given)
+
+
+def test_a_request_is_told_to_the_officer_once() -> None:
+    event = of_request()
+    assert domain.needs_directory(event)
+    plan = domain.apply_obligation_event(NEW_REQUEST, event, DIRECTORY)
+    (notice,) = plan.notices
+    assert (notice.kind, notice.step, notice.officer and notice.officer.officer_id) == ("request", "request", "a")
+    # neither a later event, nor a scoring that is built again, tells of it again
+    for later in (of_request(2, "terms_changed", deadline=LATER), of_request(9)):
+        assert domain.apply_obligation_event(plan.obligation, later, DIRECTORY).notices == ()
+    # the first event may stand for others that it replaced on the compacted topic
+    assert planned(NEW_REQUEST, of_request(4, "terms_changed"))[0] == ["request"]
+
+
+@pytest.mark.parametrize(
+    ("state", "steps"),
+    [
+        ({"reminded_at": FIRST}, ["due_soon"]),
+        ({"overdue": True}, ["overdue", "overdue/rung-1"]),
+        ({"answer_version": 1}, []),
+        ({"owed": False}, []),
+        ({"standing": "awaiting_verdict"}, []),
+    ],
+)
+def test_a_request_that_is_further_on_already_is_told_as_what_it_is(state: dict[str, Any], steps: list[str]) -> None:
+    assert planned(NEW_REQUEST, of_request(3, "score", **state))[0] == steps
+
+
+def test_a_period_is_no_request() -> None:
+    assert planned(NEW, told(1, "opened")) == ([], [])
+    assert not domain.needs_directory(told(1, "opened"))
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        ({"answer_version": 1}, "fulfilled"),
+        ({"owed": False}, "not_owed"),
+        ({"overdue": True}, "superseded_by_overdue"),
+    ],
+)
+def test_a_request_that_has_not_gone_out_is_cancelled_when_it_is_no_longer_so(
+    state: dict[str, Any], reason: str
+) -> None:
+    plan = domain.apply_obligation_event(NEW_REQUEST, of_request(), DIRECTORY)
+    (notice,) = plan.notices
+    later = domain.apply_obligation_event(plan.obligation, of_request(2, "score", **state), DIRECTORY)
+    assert [cancel.reason for cancel in later.cancels if cancel.covers(notice)] == [reason]
+    moved = domain.apply_obligation_event(plan.obligation, of_request(2, "relief", deadline=LATER), DIRECTORY)
+    assert not any(cancel.covers(notice) for cancel in moved.cancels), "the control: it is still asked"
