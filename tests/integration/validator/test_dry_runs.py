@@ -8,9 +8,14 @@ from typing import Any
 import httpx
 import pytest
 
+from services.board.acting import Actor, Done
+from services.board.entry import domain as board_form
+from services.board.entry.domain import Content
+from services.board.entry.views import Notes, notes, of_findings
 from services.validator.tables import metadata
-from shared.contract.events import Form
-from tests.fakes.operators import OPERATOR, let_agency_in
+from shared.contract.events import Form, OfficerRegistered
+from shared.runtime.clock import SystemClock
+from tests.fakes.operators import OPERATOR, let_agency_in, let_issuer_in
 from tests.integration.validator.rig import FORM, GOOD, Rig, regime, submission
 from tests.integration.validator.test_rules import RULED, of_period
 from tests.integration.validator.test_validator_service import Served, served
@@ -158,3 +163,28 @@ async def test_a_large_report_is_judged_in_the_process_beside_and_costs_its_agen
     assert int(answers[-1].headers["retry-after"]) >= 1
     other = await let_agency_in(validator_url, metadata, "H99.03")
     assert (await tried(client, other, report())).status_code == 200
+
+
+async def test_the_boards_form_is_judged_in_the_officers_name_and_findings_stand_at_its_fields(
+    served: Served, validator_url: str
+) -> None:
+    client, rig = served
+    await rig.keep(regime())
+    officer = OfficerRegistered(
+        officer_id="o1", agency=AGENCY, name="Lê Thị A", email="a@h99.example", role="reporting_officer", version=1
+    )
+    key = await let_issuer_in(validator_url, metadata, "board", [officer])
+    actor = Actor(lambda: key, {"validator": ["http://validator"]}, SystemClock(), transport=client._transport)
+
+    async def check(figures: dict[str, str]) -> Notes:
+        typed = Content(officer="o1", figures=figures)
+        path, body = "/v1/validations?regime_version=1", board_form.report(typed, "BC", "2026-M03")
+        answer = await actor.post("o1", "validator", path, body, language="vi")
+        assert isinstance(answer, Done), answer
+        return notes(of_findings(answer.document["findings"]), FORM, typed)
+
+    figures = {code: text for code, text in GOOD.items() if text}
+    assert [note.code for _, note in (await check(figures)).all if note.weight == "error"] == []
+    wrong = await check({**figures, "A": "1,5"})
+    assert wrong.returns("/figures/A")
+    assert {pointer for pointer, _ in wrong.all} <= {f"/figures/{one.code}" for one in FORM.figures}
