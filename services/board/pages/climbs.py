@@ -15,10 +15,10 @@ from uuid import UUID
 
 from sqlalchemy import RowMapping
 
-from services.board.pages.words import NOBODY, RUNG_ROLES, STANDSTILLS, Pair
+from services.board.pages.words import NOBODY, RUNG_ROLES, STANDSTILLS, Pair, rung_words
 from services.board.readmodel.queries import MOST_ABOVE, MOST_BEFORE, Line
 
-_STEP = re.compile(r"overdue(?:/\d+)?(?:/rung-(?P<rung>.+))?")
+_STEP = re.compile(r"overdue(?:/\d+)?(?:/rung-(?P<rung>[^/]+)(?:/.*)?)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Course:
     ladder: str  # name and version
     held_until: datetime | None
     answers: tuple[Answer, ...]  # in their order
-    next_rung: str
+    next_rung: Pair
     next_role: Pair
     next_at: datetime | None
     standstill: Pair  # why there is no next moment; empty where there is one
@@ -109,7 +109,7 @@ def course_of(row: Mapping[str, Any] | None, names: Mapping[str, tuple[str, str]
         f"{row['ladder']}/{row['ladder_version']}",
         held if held is not None and held > now else None,
         answers_of(row, names),
-        row["next_rung"] or "",
+        rung_words(row["next_rung"]) if row["next_rung"] else ("", ""),
         RUNG_ROLES.get(row["next_role"] or "", (row["next_role"] or "",) * 2),
         row["next_at"] if moving else None,
         standstill,
@@ -162,7 +162,7 @@ def rung_of(step: str) -> Pair:
     """The rung that a notice's step names. The first one may be due with the deadline: then no rung is named."""
     found = _STEP.fullmatch(step)
     rung = found["rung"] if found else None
-    return (f"bậc {rung}", f"rung {rung}") if rung else ("ngay khi quá hạn", "as soon as it was overdue")
+    return rung_words(rung) if rung else ("ngay khi quá hạn", "as soon as it was overdue")
 
 
 def _told(notice: RowMapping, names: Mapping[str, tuple[str, str]]) -> Told:

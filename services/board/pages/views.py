@@ -14,7 +14,7 @@ from sqlalchemy import RowMapping
 from services.board.lateness import days_after
 from services.board.pages import climbs
 from services.board.pages.steps import page_of_request
-from services.board.pages.words import ANSWERS, NOTICES, OUTCOMES, RESOLUTIONS, STATES, STEPS, Pair
+from services.board.pages.words import ANSWERS, NOTICES, OUTCOMES, RESOLUTIONS, STATES, STEPS, Pair, rung_words
 from services.board.readmodel.queries import Evidence, Line
 from shared.contract.events import ObligationChanged
 from shared.runtime.clock import LOCAL_ZONE
@@ -204,8 +204,8 @@ def _of_climb(climb: Mapping[str, Any], names: Mapping[str, tuple[str, str]]) ->
     entries = [Entry(climb["opened_at"], "escalation", began, "", (f"thang {ladder}", f"ladder {ladder}"), which)]
     for passed in climb["passed"]:
         if not passed["told"] and passed["skipped"]:
-            rung = passed["rung"]
-            nobody = (f"Bậc {rung}: không báo được ai", f"Rung {rung}: nobody was told")
+            vi, en = rung_words(passed["rung"])
+            nobody = (f"{vi[:1].upper()}{vi[1:]}: không báo được ai", f"{en[:1].upper()}{en[1:]}: nobody was told")
             at = datetime.fromisoformat(passed["at"])
             entries.append(Entry(at, "escalation", nobody, "", climbs.nobody_told(passed["skipped"]), which))
     for answer in climbs.answers_of(climb, names):

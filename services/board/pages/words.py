@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date
 
@@ -9,6 +10,9 @@ from shared.contract.period import PeriodError, parse
 from shared.contract.words import MONTHS_EN
 
 Pair = tuple[str, str]
+
+_RUNG = re.compile(r"t(?:(?P<sign>[+-])(?P<count>\d{1,4})(?P<unit>[dh]))?")
+_RUNG_UNITS: Mapping[str, Pair] = {"d": ("ngày làm việc", "working day"), "h": ("giờ", "hour")}
 
 #: standing, or what a cell says in its place -> its name
 STATES: Mapping[str, Pair] = {
@@ -198,6 +202,22 @@ CHOICES: Mapping[str, Pair] = {
     "snoozed": ("Tạm hoãn đến ngày dưới đây, có lý do", "Put off until the day below, with the reason"),
     "taken_back": ("Rút lại lời hẹn trước", "Take the earlier promise back"),
 }
+
+
+def rung_words(rung: str) -> Pair:
+    """A rung of a ladder by its name there: `t`, `t+3d`, `t-1d`, `t+4h`. Another name stands as it is."""
+    found = _RUNG.fullmatch(rung)
+    if found is None:
+        return f"bậc {rung}", f"rung {rung}"
+    if not found["count"]:
+        return "bậc đến hạn", "rung at the deadline"
+    count, later = int(found["count"]), found["sign"] == "+"
+    unit_vi, unit_en = _RUNG_UNITS[found["unit"]]
+    many = "s" if count != 1 else ""
+    return (
+        f"bậc {'sau' if later else 'trước'} hạn {count} {unit_vi}",
+        f"rung {count} {unit_en}{many} {'after' if later else 'before'} the deadline",
+    )
 
 
 def month_name(first: date) -> Pair:

@@ -135,7 +135,7 @@ async def test_pages_show_who_has_answered_and_what_is_next(world: World) -> Non
     await world.feed(escalation())
     before = (await browser.get("/leo-thang")).text
     next_at = f"{DEADLINE + timedelta(days=4):%H:%M %d/%m/%Y}"
-    for part in ("Chưa ai trả lời.", f"bậc t+3d, Văn phòng UBND tỉnh, {next_at}", "thang default/2"):
+    for part in ("Chưa ai trả lời.", f"bậc sau hạn 3 ngày làm việc, Văn phòng UBND tỉnh, {next_at}", "thang default/2"):
         assert part in before
     assert "Dừng báo cấp trên" not in before
     until = NOW + timedelta(days=4)

@@ -192,7 +192,11 @@ async def test_escalations_say_who_was_told_and_show_it_to_whom_they_told(world:
         assert re.findall(r'<tr id="e-([^"]+)"', pages[person]) == [f"{DEPARTMENT}_{MONTHLY}_2026-M10"], person
         assert ("Đã báo tới Ông/Bà" in pages[person]) is (person in (HEAD, "province-head"))
     assert "Không có báo cáo nào đang chuyển cấp" in pages[COMMUNES]
-    assert re.search(r"bậc t: Nguyễn Thị dept-head.*bậc t\+3d: Nguyễn Thị province-head", pages[CHAIR], re.DOTALL)
+    assert re.search(
+        r"bậc đến hạn: Nguyễn Thị dept-head.*bậc sau hạn 3 ngày làm việc: Nguyễn Thị province-head",
+        pages[CHAIR],
+        re.DOTALL,
+    )
     assert re.search(r"Nhắc sắp đến hạn: .*Báo quá hạn: ", pages[CHAIR], re.DOTALL)
     # the head of the agency above reads no evidence of those below, but what the letter said
     assert ("Sở Nông nghiệp" in pages["province-head"], EVIDENCE in pages["province-head"]) == (True, False)
@@ -224,19 +228,23 @@ async def test_of_each_climb_the_newest_notices_are_shown_whatever_the_others_ha
         return page.split(f'<tr id="e-{of}"')[1].split("</tr>")[0]
 
     whole = await climb(many)
-    assert ("bậc t+2h:" in whole, "cũ hơn không hiện" in whole) == (True, False)
+    assert ("bậc sau hạn 2 giờ:" in whole, "cũ hơn không hiện" in whole) == (True, False)
     await world.feed(*above[:2], *before[:2])
     newest = await climb(many)
     assert newest.count("cũ hơn không hiện") == 2
-    assert newest.replace("cũ hơn không hiện", "").count("bậc t+") == queries.MOST_ABOVE
+    assert newest.replace("cũ hơn không hiện", "").count("bậc sau hạn") == queries.MOST_ABOVE
     assert newest.count("Nhắc sắp đến hạn") == queries.MOST_BEFORE
-    assert ("bậc t+2h:" in newest, "bậc t+1h:" in newest) == (True, False)
+    assert ("bậc sau hạn 2 giờ:" in newest, "bậc sau hạn 1 giờ:" in newest) == (True, False)
     shown = await climb(few)
-    assert ("bậc t+9d:" in shown, "Nhắc sắp đến hạn" in shown, "cũ hơn" in shown) == (True, True, False)
+    assert ("bậc sau hạn 9 ngày làm việc:" in shown, "Nhắc sắp đến hạn" in shown, "cũ hơn" in shown) == (
+        True,
+        True,
+        False,
+    )
     # negative control: a bound over all of the page's rows, the oldest first, leaves out this report's newest notice
     statement = text(f"SELECT * FROM ({queries._NOTICES_OF.text}) AS found ORDER BY at LIMIT 30")
     monkeypatch.setattr(queries, "_NOTICES_OF", statement)
-    assert "bậc t+9d:" not in await climb(few)
+    assert "bậc sau hạn 9 ngày làm việc:" not in await climb(few)
 
 
 async def test_the_escalations_go_on_where_their_page_ended(world: World) -> None:

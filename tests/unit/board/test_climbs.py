@@ -38,7 +38,7 @@ def test_who_was_told_and_what_came_before_stand_in_their_order() -> None:
     ]
     [found] = climbs([LINE], notices, {"h": ("Lê Văn An", "Giám đốc"), "c": ("Trần B", "")}, {}, DEADLINE)
     assert [(told.person, told.name, told.rung[0]) for told in found.above] == [
-        ("h", "Lê Văn An, Giám đốc", "ngay khi quá hạn"), ("c", "Trần B", "bậc t+3d"),
+        ("h", "Lê Văn An, Giám đốc", "ngay khi quá hạn"), ("c", "Trần B", "bậc sau hạn 3 ngày làm việc"),
     ]  # fmt: skip
     assert [told.kind for told in found.before] == ["reminder", "overdue"]
     assert [found.notice_to(person) for person in ("c", "o")] == ["overdue/2/rung-t+3d of c", None]
@@ -66,8 +66,11 @@ def test_who_was_told_twice_answers_the_newest_notice() -> None:
     [
         ("overdue", "as soon as it was overdue"),
         ("overdue/2", "as soon as it was overdue"),
-        ("overdue/rung-t", "rung t"),
-        ("overdue/2/rung-t+3d", "rung t+3d"),
+        ("overdue/rung-t", "rung at the deadline"),
+        ("overdue/rung-t+1d/to-PCT-H99", "rung 1 working day after the deadline"),
+        ("overdue/rung-t-4h", "rung 4 hours before the deadline"),
+        ("overdue/rung-1", "rung 1"),
+        ("overdue/2/rung-t+3d", "rung 3 working days after the deadline"),
     ],
 )
 def test_a_step_names_its_rung(step: str, rung: str) -> None:
