@@ -83,7 +83,7 @@ async def test_nobody_reads_what_other_agencies_were_asked(world: World, monkeyp
     assert (await chair.get(f"/bang.csv?regime={OWN_FORM}")).status_code == 200
 
     whole = {"whole": [COMMUNE, DEPARTMENT], "agencies": [], "regimes": []}
-    monkeypatch.setattr(queries, "_seen", lambda view: whole)  # negative control: as if nobody looked at the view
+    monkeypatch.setattr(queries, "seen", lambda view: whole)  # negative control: as if nobody looked at the view
     leaked = (await commune.get("/bang")).text, (await commune.get(f"/bang?regime={FREE}")).text
     assert (SECRET in leaked[0], OTHERS in leaked[1], "Hỏi xã" in leaked[1]) == (True, True, False)
 
