@@ -24,7 +24,8 @@ from services.board.readmodel.queries import PAGE_ROWS
 from services.board.viewing import supervises
 from shared.contract.period import PeriodError, parse
 from shared.telemetry.logging import get_logger
-from shared.web.errors import Problem, describe, forbidden, not_found
+from shared.web.errors import Problem, describe, forbidden, not_found, too_many
+from shared.web.limiter import Limiter
 
 log = get_logger()
 
@@ -42,6 +43,8 @@ CHANGED = describe(
     "Bản đã chốt đã bị sửa trong cơ sở dữ liệu, nên không được hiển thị. Báo người vận hành.",
     "What was frozen was changed in the database, so it is not shown. Tell an operator.",
 )
+#: files for one person: sustained rate and burst, so that nobody keeps the others waiting
+FILES_PER_SECOND, FILES_AT_ONCE = 0.2, 10
 #: rows of the missing and of the late that the page shows; the spreadsheet has more
 MOST_SHOWN = 50
 
@@ -64,6 +67,7 @@ class Periods:
         self._site = site
         self._freezing = freezing
         self._press = Press()
+        self._limiter = Limiter(FILES_PER_SECOND, FILES_AT_ONCE)
 
     async def newest(self, visit: Visit) -> Response:
         """To the newest period that has ended."""
@@ -158,6 +162,9 @@ class Periods:
         )  # fmt: skip
 
     async def _file(self, visit: Visit, figures: Figures, kept: Kept | None, name: str) -> Response:
+        assert visit.person is not None, "the page is not public"
+        if wait_seconds := self._limiter.take(visit.person.person_id):
+            raise too_many(wait_seconds)
         sha256 = kept.sha256 if kept else None
         if name == "so-lieu.json":
             content = figures.encoded()

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from services.board.periods import files, store
 from services.board.viewing import View
+from shared.web import limiter
 from shared.web.errors import Problem
 from tests.accessible import faults
 from tests.integration.board.rig import (
@@ -207,6 +208,21 @@ async def test_the_report_comes_as_a_file_of_each_kind(world: World, monkeypatch
     monkeypatch.setattr(files, "_typeset", hangs)
     crowded = await browser.get(f"/ky/{PERIOD}/tai/bao-cao.pdf")
     assert (crowded.status_code, "retry-after" in crowded.headers) == (503, True)
+
+
+async def test_one_person_keeps_nobody_waiting_with_files(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    await three_reports(world)
+    chief, chair = await world.signed_in(CHIEF), await world.signed_in(CHAIR)
+
+    async def made(_press: files.Press, *_given: object) -> bytes:
+        return b"x"
+
+    monkeypatch.setattr(files.Press, "xlsx", made)
+    monkeypatch.setattr(limiter, "monotonic_seconds", lambda: 100.0)
+    file = f"/ky/{PERIOD}/tai/bao-cao.xlsx"
+    answers = [(await chief.get(file)).status_code for _ in range(12)]
+    assert answers == [200] * 10 + [429] * 2
+    assert (await chair.get(file)).status_code == 200
 
 
 async def test_a_typesetter_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
