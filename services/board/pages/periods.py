@@ -104,6 +104,11 @@ class Periods:
             )
         async with self._site.reading(visit):
             figures = await self._now(visit, period)
+        if not _whole(visit, figures):
+            raise forbidden(
+                "Ông/Bà chỉ xem được một số chế độ báo cáo của các cơ quan này, nên không chốt được số liệu của cả kỳ.",
+                "You see some of these agencies' regimes alone, so you cannot freeze the figures of the whole period.",
+            )
         figures_id = await self._freezing.freeze(figures, agency, visit.person.person_id)
         return RedirectResponse(f"/ky/{period}/{figures_id}", 303, {"Cache-Control": "no-store"})
 
@@ -157,7 +162,7 @@ class Periods:
             missing=figures.missing[:MOST_SHOWN], late=figures.late[:MOST_SHOWN],
             agency_names={one.code: (one.name, one.name_en) for one in figures.agencies},
             regime_names={one.code: (one.name, one.name_en) for one in figures.regimes},
-            freezes=supervises(visit.person, visit.today) is not None,
+            supervises=supervises(visit.person, visit.today) is not None, whole=_whole(visit, figures),
             base=f"/ky/{period}/{kept.figures_id}" if kept else f"/ky/{period}",
         )  # fmt: skip
 
@@ -183,6 +188,11 @@ class Periods:
             },
             media_type=_KINDS[name],
         )
+
+
+def _whole(visit: Visit, figures: Figures) -> bool:
+    """Whether these are all figures of their agencies: whoever reads frozen ones takes them for that."""
+    return visit.view.whole.issuperset(one.code for one in figures.agencies)
 
 
 def _kept(row: Mapping[Any, Any]) -> Kept:

@@ -20,11 +20,13 @@ from shared.postgres.database import ReadTransaction, Transaction
 #: frozen figures of one period that a page lists
 MOST_LISTED = 20
 
+# what SEEN says of the agency alone, for the index
+_NEAR = "o.agency = ANY(CAST(:whole AS text[]) || CAST(:agencies AS text[]))"
 # who is overdue scoring says: it knows of graces, reliefs and standstills
 _ROWS = f"""
     SELECT o.agency, o.regime, o.obligation, o.standing, o.deadline, o.answer_received_at, o.overdue,
            o.standing = 'fulfilled' AS answered, COALESCE(o.on_time, false) AS on_time
-      FROM obligations o WHERE o.owed AND o.period = :period AND o.opens_at <= :now AND {SEEN}
+      FROM obligations o WHERE o.owed AND o.period = :period AND o.opens_at <= :now AND {_NEAR} AND {SEEN}
 """  # noqa: S608 - text of this module
 _COUNTS = text(f"""
     SELECT agency, regime, count(*) AS owed,
@@ -49,11 +51,14 @@ _LATE = text(f"""
     SELECT agency, regime, deadline, 'late' AS state, answer_received_at AS until, ({_REMINDED}) AS reminded
       FROM ({_ROWS}) AS o WHERE answered AND NOT on_time ORDER BY deadline, obligation LIMIT :rows
 """)  # noqa: S608 - text of this module
+# whoever sees few agencies reads nobody else's rows; of the periods most are nobody's, which one look tells
 _KNOWN = text(f"""
     SELECT given.period FROM unnest(CAST(:periods AS text[])) WITH ORDINALITY AS given (period, place)
-     WHERE EXISTS (
+     WHERE given.period = (SELECT next.period FROM obligations next WHERE next.period >= given.period
+                            ORDER BY next.period, next.agency LIMIT 1)
+       AND EXISTS (
          SELECT FROM obligations o
-          WHERE o.owed AND o.period = given.period AND o.opens_at <= :now AND {SEEN})
+          WHERE o.owed AND o.period = given.period AND o.opens_at <= :now AND {_NEAR} AND {SEEN})
      ORDER BY given.place
 """)  # noqa: S608 - text of this module
 

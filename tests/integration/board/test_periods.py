@@ -15,6 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from services.board.periods import files, store
+from services.board.readmodel import queries
 from services.board.viewing import View
 from shared.web import limiter
 from shared.web.errors import Problem
@@ -27,6 +28,7 @@ from tests.integration.board.rig import (
     DEADLINE,
     DEPARTMENT,
     HEAD,
+    MONTHLY,
     NOW,
     OFFICE,
     OFFICER,
@@ -39,6 +41,7 @@ from tests.integration.board.rig import (
     notice,
     overdue,
 )
+from tests.integration.board.rig import person as holder
 from tests.integration.board.test_pages import many
 
 PERIOD = "2026-M10"
@@ -234,3 +237,37 @@ async def test_a_typesetter_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(files, "SETTER", ("-c", "raise SystemExit(3)"))
     with pytest.raises(RuntimeError, match="ended with 3"):
         await files.Press().pdf({})
+
+
+async def test_who_sees_some_regimes_alone_freezes_nothing(world: World) -> None:
+    """Frozen figures are read by those who see the agencies whole, and would take a part for all of it."""
+    part = {"role": "reviewer", "agency": PROVINCE, "since": "2025-07-01", "regimes": [MONTHLY]}
+    await world.feed(holder("some", PROVINCE, part))
+    await three_reports(world)
+    browser = await world.signed_in("some")
+    page = (await browser.get(f"/ky/{PERIOD}")).text
+    assert ("Chốt số liệu" in page, "chỉ xem được một số chế độ báo cáo" in page) == (False, True)
+    answer = await browser.send_form(f"/ky/{PERIOD}/chot", {}, page=f"/ky/{PERIOD}")
+    assert (answer.status_code, await world.rows("SELECT * FROM period_figures")) == (403, [])
+
+
+async def test_whoever_sees_few_agencies_reads_nobody_elses_rows(world: World) -> None:
+    """A nation owes a hundred thousand reports of a period: an agency's own page costs none of them."""
+    rows = text("""
+        INSERT INTO obligations
+            (obligation, agency, regime, period, owed, standing, overdue, opens_at, deadline, version)
+        SELECT agency || '/R/' || period, 'A' || agency, 'R', period, true, 'nothing_sent', false, :at, :at, 1
+          FROM generate_series(1, 1000) AS agency, unnest(CAST(:periods AS text[])) AS period
+    """)
+    periods = [f"2026-W{week:02}" for week in range(1, 13)]
+    async with world.database.transaction() as tx:
+        await tx.execute(rows, {"at": NOW, "periods": periods})
+        await tx.execute(text("ANALYZE obligations"))
+    for view in (View(frozenset({DEPARTMENT})), View(partly={DEPARTMENT: frozenset({MONTHLY})})):
+        given = {**queries.seen(view), "now": NOW, "period": periods[0], "periods": periods}
+        for statement in (store._KNOWN, store._COUNTS):
+            names = {name: given[name] for name in statement._bindparams}
+            async with world.database.transaction() as tx:
+                plan = (await tx.execute(text(f"EXPLAIN (ANALYZE) {statement.text}"), names)).scalars().all()
+            removed = [int(line.rpartition(" ")[2]) for line in plan if "Removed by" in line]
+            assert sum(removed) < 100, plan
