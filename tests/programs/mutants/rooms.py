@@ -149,7 +149,7 @@ GROUPS = (
     ),
     Group(
         "sums",
-        _tests("tests/unit/intake", "registry_sums", "registry_staffing"),
+        _tests("tests/unit/intake", "registry_sums", "registry_sums_edges", "registry_staffing"),
         (_room("intake/sums", "services/intake/registry", "sums", "staffing"),),
     ),
     Group(
@@ -162,10 +162,14 @@ GROUPS = (
     ),
     Group(
         "board",
-        _tests("tests/unit/board", "climbs", "tasks", "explanation", "viewing", "accounts", "steps", "report", "entry"),
+        _tests(
+            "tests/unit/board",
+            "climbs", "tasks", "explanation", "views", "timeline", "health", "viewing", "accounts", "steps", "report",
+            "entry",
+        ),
         (
             _room("board/steps", "services/board/pages", "steps", "report"),
-            _room("board/pages", "services/board/pages", "climbs", "tasks", "explanation"),
+            _room("board/pages", "services/board/pages", "climbs", "tasks", "explanation", "views", "health"),
             Room("board/entry", ("services/board/entry/domain.py", "services/board/entry/views.py")),
             Room("board/people", ("services/board/viewing.py", "services/board/accounts/domain.py")),
         ),

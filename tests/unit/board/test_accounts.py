@@ -53,6 +53,12 @@ def test_a_guesser_has_a_hundred_tries_a_day() -> None:
     assert tries_a_day(1, 3, device=True) == [104, 96, 96]
 
 
+def test_what_was_forgiven_long_ago_counts_no_more() -> None:
+    known = Guesses(anywhere=Failures(5, NOW))
+    assert failed(known, NOW + timedelta(minutes=12)).anywhere.count == 5 - FORGIVEN_AN_HOUR / 5 + 1
+    assert failed(known, NOW + timedelta(hours=10)).anywhere.count == 1
+
+
 def test_guessers_at_many_addresses_have_a_few_hundred_together() -> None:
     first, *later = tries_a_day(40, 3)
     assert MOST_ANYWHERE <= first <= MOST_ANYWHERE + 24 * FORGIVEN_AN_HOUR

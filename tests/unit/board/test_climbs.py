@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from services.board.pages import words
-from services.board.pages.climbs import climbs, course_of, nobody_told, rung_of
+from services.board.pages.climbs import Answer, climbs, course_of, nobody_told, rung_of
 from services.board.readmodel.queries import MOST_ABOVE, MOST_BEFORE, Line
 from shared.runtime.clock import LOCAL_ZONE
 
@@ -106,6 +106,22 @@ def test_what_was_taken_back_holds_nothing() -> None:
     course = course_of({**ROW, "answers": given}, {}, DEADLINE)
     assert course is not None
     assert ([one.kind for one in course.answers], course.in_force) == (["snoozed", "taken_back"], None)
+
+
+def test_what_was_handed_on_says_by_whom_to_whom_and_why() -> None:
+    handed = [{"at": DEADLINE.isoformat(), "by": "h", "to": "c", "reason": "đi vắng"}]
+    bare = [{"at": (DEADLINE + HOUR).isoformat(), "by": "c", "to": "x"}]
+    row = {**ROW, "handed_on": [*handed, *bare], "next_role": "unheard_of"}
+    course = course_of(row, {"h": ("An", ""), "c": ("Bình", "Chánh Văn phòng")}, DEADLINE)
+    assert course is not None
+    assert course.answers == (
+        Answer(DEADLINE, "An", "handed_on", "đi vắng", None, "Bình, Chánh Văn phòng"),
+        Answer(DEADLINE + HOUR, "Bình, Chánh Văn phòng", "handed_on", "", None, "x"),
+    )
+    assert (course.ladder, course.next_rung, course.next_role) == ("default/2", "t+3d", ("unheard_of", "unheard_of"))
+    ended = course_of({**ROW, "next_role": None, "next_rung": None}, {}, DEADLINE)
+    assert ended is not None
+    assert (ended.next_rung, ended.next_role) == ("", ("", ""))
 
 
 @pytest.mark.parametrize("reason", ["at_the_top", "no_calendar", "no_calendar:2027", "waits_for:officer/x", "error"])

@@ -64,6 +64,19 @@ def test_the_lines_that_count_add_up_to_the_score_and_those_taken_back_say_why()
     assert said["Người chịu trách nhiệm"] == "Lê Văn An (nêu tên trong báo cáo)"
 
 
+def test_a_report_in_time_says_so_and_no_points_have_no_sign() -> None:
+    answered = state(line(1, "0"), line(2, "0", "1.b"), answer_version=1, answer_received_at=DEADLINE, score="0")
+    explained = explain(answered)
+    said = {one.name[1]: one.said[1] for one in explained.inputs}
+    assert said["The version that counts"] == "version 1, received 17:00:00 19/10/2026, on time"
+    assert sum_of(explained.counted, number) == "0 (1.a) + 0 (1.b)"
+
+
+def test_a_clause_keeps_the_first_text_that_it_has() -> None:
+    lines = (line(1, "1"), line(2, "1", clause_text="khác"), line(3, "1", clause_text=None))
+    assert [clause.text[0] for clause in explain(state(*lines, score="3")).clauses] == ["khoản 1.a"]
+
+
 def test_a_score_that_its_lines_do_not_add_up_to_is_noticed() -> None:
     assert not explain(LATE.model_copy(update={"score": Decimal(90)})).agrees
 

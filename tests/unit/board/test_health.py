@@ -72,6 +72,23 @@ def test_two_instances_share_the_lag_and_tell_the_same_events_that_wait() -> Non
 def test_what_cannot_be_read_is_told_as_no_answer(said: Said) -> None:
     [intake] = health([said]).instances
     assert (intake.ready, bool(intake.trouble)) == (None, True)
+    assert (intake.backlog, intake.backlog_seconds, intake.set_aside) == (None, 0, None)
+
+
+def test_a_service_that_counts_no_outbox_has_none() -> None:
+    [intake] = health([Said("intake", "http://i", READY, "")]).instances
+    assert (intake.ready, intake.backlog, intake.backlog_seconds) == (True, None, 0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (86_400, ("1 ngày", "1 d")), (86_399, ("23 giờ", "23 h")), (3_600, ("1 giờ", "1 h")),
+        (3_599, ("59 phút", "59 min")), (60, ("1 phút", "1 min")), (59, ("59 giây", "59 s")), (1, ("1 giây", "1 s")),
+    ],
+)  # fmt: skip
+def test_an_age_is_told_in_its_largest_unit(seconds: float, said: tuple[str, str]) -> None:
+    assert age(seconds) == said
 
 
 def test_what_is_not_counted_yet_spoils_no_page() -> None:

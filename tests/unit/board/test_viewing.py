@@ -6,7 +6,17 @@ from datetime import date
 
 import pytest
 
-from services.board.viewing import Person, View, decides, may_here, roles_on, roles_over, view_of
+from services.board.viewing import (
+    Person,
+    View,
+    decides,
+    may_here,
+    roles_on,
+    roles_over,
+    runs_the_system,
+    supervises,
+    view_of,
+)
 from shared.access import Office, Term, duty_of
 
 TREE = {"H99": None, "H99.01": "H99", "H99.12": "H99", "H99.12.01": "H99.12", "H98": None}
@@ -94,3 +104,30 @@ def test_roles_over_a_report_are_those_whose_office_reaches_it() -> None:
     assert may_here(both, "review", "H99.12.01", "BC-QUY", TREE, TODAY)
     assert not may_here(both, "review", "H99.12.01", "BC-THANG", TREE, TODAY)
     assert not may_here(both, "review", "H98", "BC-QUY", TREE, TODAY)
+
+
+def test_two_offices_show_what_either_does() -> None:
+    both = person(office("head", "H99.01"), office("head", "H98"), office("reporting_officer", "H99.12"))
+    assert view_of(both, TREE, TODAY).agencies == {"H99.01", "H98", "H99.12"}
+
+
+@pytest.mark.parametrize(
+    ("role", "expected"),
+    [("operator", True), ("administrator", True), ("chair", False), ("head", False), ("no such role", False)],
+)
+def test_who_operates_or_administers_sees_how_the_services_fare(role: str, expected: bool) -> None:
+    assert runs_the_system(person(office(role)), TODAY) is expected
+    assert not runs_the_system(person(office(role, until=date(2026, 10, 21))), TODAY)
+
+
+@pytest.mark.parametrize(
+    ("role", "expected"),
+    [("chair", "H99"), ("provincial_office", "H99"), ("reviewer", "H99"), ("administrator", "H99"),
+     ("head", None), ("reporting_officer", None), ("operator", None), ("no such role", None)],
+)  # fmt: skip
+def test_who_reads_what_others_owe_supervises_them(role: str, expected: str | None) -> None:
+    assert supervises(person(office(role)), TODAY) == expected
+    assert supervises(person(office(role, until=date(2026, 10, 21))), TODAY) is None
+    # the first office that reaches below, whatever stands before it
+    behind = person(office("head", "H99.12"), office("chair", "H98", until=date(2026, 10, 21)), office(role))
+    assert supervises(behind, TODAY) == expected
