@@ -158,7 +158,10 @@ def test_how_it_climbed_what_was_answered_and_how_it_ended() -> None:
     assert after_opening(evidence(climbs=(whole,))) == [
         escalated(0, ("Bắt đầu chuyển cấp", "Escalation began"), ("thang default/2", "ladder default/2")),
         escalated(
-            1, ("Bậc t+1d: không báo được ai", "Rung t+1d: nobody was told"),
+            1, (
+                "Bậc sau hạn 1 ngày làm việc: không báo được ai",
+                "Rung 1 working day after the deadline: nobody was told",
+            ),
             ("không có thủ trưởng (H99)", "no head (H99)"),
         ),
         Entry(
