@@ -100,7 +100,7 @@ class Entry:
         """Keep what was typed, and check or send it, as the pressed button says."""
         fields = await self._site.sent(visit, MAX_FORM_BYTES)
         if visit.person is None:
-            return visit.show("entry_kept.html.j2", 403, kept={**fields, "csrf": ""})
+            return visit.show("entry_kept.html.j2", 403, kept={**fields, "csrf": ""}, typed=())
         task, names = await self._task(visit)
         if task.form is None:
             return await self._page(visit, task, names, Shown(Content(), task.draft, _seen(task), _version(task)))

@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
 from importlib.resources import files
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 from fastapi import Request
@@ -32,7 +32,7 @@ from shared.postgres.database import Database, ReadTransaction
 from shared.runtime.clock import Clock
 from shared.telemetry.logging import get_logger
 from shared.web.app import place_of, read_body
-from shared.web.errors import Problem, forbidden
+from shared.web.errors import FORBIDDEN, Problem, forbidden
 from shared.web.problems import problem_for
 
 log = get_logger()
@@ -197,9 +197,12 @@ class Site:
                 known = await self.accounts.session_of(token) if token else None
                 if public or acting:
                     visit = await self._caller(request, language, known)
-                    if acting and visit.person is None:
+                    if acting and visit.person is None and request.method == "GET":
                         return _to_sign_in(request)
-                    answer = await handler(visit)
+                    if acting and request.method == "POST":
+                        answer = await self._acted(visit, handler)
+                    else:
+                        answer = await handler(visit)
                 else:
                     async with self.database.read_transaction() as snapshot:
                         visit = await self._visit(request, language, known, snapshot)
@@ -213,6 +216,18 @@ class Site:
             return answer
 
         return endpoint
+
+    async def _acted(self, visit: Visit, handler: Handler) -> Response:
+        """What comes of a form. One of a session that has ended does nothing, and what was typed is kept in a page."""
+        try:
+            if visit.person is not None:
+                return await handler(visit)
+            fields = await self.sent(visit)
+        except _OtherSession as other:
+            fields = other.fields
+        csrf = visit.known.csrf if visit.known is not None and visit.person is not None else ""
+        typed = [text for name, text in fields.items() if text and name not in ("csrf", steps.STEP, steps.ONCE)]
+        return visit.show("entry_kept.html.j2", 403, kept={**fields, "csrf": csrf}, typed=typed)
 
     async def _caller(self, request: Request, language: str, known: Known | None) -> Visit:
         if known is None:
@@ -256,7 +271,9 @@ class Site:
         """
         fields = await self.sent(visit)
         if not self.of_this_session(visit, fields):
-            raise _foreign_form()
+            other = cast(_OtherSession, _OtherSession.of(FORBIDDEN, *_FOREIGN_FORM))
+            other.fields = fields
+            raise other
         return fields
 
     def of_this_session(self, visit: Visit, fields: Mapping[str, str]) -> bool:
@@ -289,11 +306,20 @@ def _fields(body: bytes) -> dict[str, str]:
     return {name.replace("\x00", ""): values[0].replace("\x00", "") for name, values in sent.items()}
 
 
+_FOREIGN_FORM = (
+    "Biểu mẫu này không gửi từ trang của hệ thống, hoặc trang đã cũ. Hãy tải lại trang rồi gửi lại.",
+    "The form was not sent from a page of this system, or the page is out of date. Reload it and send it again.",
+)
+
+
 def _foreign_form() -> Problem:
-    return forbidden(
-        "Biểu mẫu này không gửi từ trang của hệ thống, hoặc trang đã cũ. Hãy tải lại trang rồi gửi lại.",
-        "The form was not sent from a page of this system, or the page is out of date. Reload it and send it again.",
-    )
+    return forbidden(*_FOREIGN_FORM)
+
+
+class _OtherSession(Problem):
+    """A form that a page of ours showed in a session that has ended; `fields`: what was typed into it."""
+
+    fields: dict[str, str]
 
 
 def devices_of(request: Request) -> list[str]:

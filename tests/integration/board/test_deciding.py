@@ -446,3 +446,22 @@ async def test_everybody_reaches_their_part_of_the_tree_and_no_more(world: World
     outside = await (await world.signed_in(NAMED)).send_form(VERSION, {"step": "ky"}, page="/")
     assert [one.status_code for one in (foreign, bare, odd, outside)] == [403, 403, 404, 404]
     assert world.asked == []
+
+
+async def test_what_was_typed_is_kept_where_the_session_has_ended_meanwhile(world: World) -> None:
+    await world.feed(changed(DEPARTMENT))
+    shows_obligation(world)
+    page = f"/nghia-vu/{DEPARTMENT}/{MONTHLY}/2026-M10/de-nghi"
+    browser = await world.signed_in(HEAD)
+    fields = {"step": "gia-han", "until": "2026-11-25T17:00", "reason": "Bão <số 9>", "csrf": "an earlier session's"}
+    stale = await browser.post(page, data=fields, headers=browser.own_headers)
+    assert (stale.status_code, world.asked, faults(stale.text, "vi")) == (403, [], [])
+    assert [part in stale.text for part in ("Bão &lt;số 9&gt;", "chưa ghi nhận gì", HEAD)] == [True] * 3
+    again = {**fields, "csrf": re.findall(r'name="csrf" value="([^"]+)"', stale.text)[-1]}
+    world.answers.append(receipt("extension_requested"))
+    assert (await browser.post(page, data=again, headers=browser.own_headers)).status_code == 303
+    stranger = world.browser()
+    kept = await stranger.post(page, data=fields, headers=browser.own_headers)
+    assert (kept.status_code, "Bão &lt;số 9&gt;" in kept.text, "Đăng nhập lại" in kept.text) == (403, True, True)
+    foreign = await browser.post(page, data=again, headers={"origin": "https://other.example"})
+    assert (foreign.status_code, "Bão" in foreign.text, len(world.asked)) == (403, False, 1)
