@@ -21,6 +21,7 @@ from sqlalchemy import (
     MetaData,
     Numeric,
     PrimaryKeyConstraint,
+    Sequence,
     Table,
     Text,
     Uuid,
@@ -220,11 +221,12 @@ escalations = Table(  # the climb of each overdue report, as notifier tells it
 )
 
 #: what was typed of a report and is not sent yet, one for each obligation; not followed, so a rebuild keeps it
+draft_versions = Sequence("draft_versions", metadata=metadata)
 drafts = Table(
     "drafts",
     metadata,
     Column("obligation", Text, primary_key=True),
-    Column("version", Integer, nullable=False),  # 1, 2, … with each save
+    Column("version", Integer, nullable=False),  # of all drafts ever saved; a later one is greater
     Column("saved_by", Text, nullable=False),
     Column("saved_at", DateTime(timezone=True), nullable=False, index=True),  # business time, as receipts
     Column("document", JSONB, nullable=False),

@@ -45,8 +45,7 @@ class Content(msgspec.Struct, frozen=True):
     @property
     def texts(self) -> Iterator[tuple[str, str]]:
         """Each text with its pointer."""
-        yield "/nil_reason", self.reason
-        yield "/refer_to", self.refer_to
+        yield from (("/officer", self.officer), ("/nil_reason", self.reason), ("/refer_to", self.refer_to))
         yield from ((f"/figures/{code}", text) for code, text in self.figures.items())
         yield from ((f"/narratives/{code}", text) for code, text in self.narratives.items())
         for code, rows in self.tables.items():

@@ -43,20 +43,24 @@ _ONE = text(f"{_LATEST} WHERE r.submission_id = :submission_id")
 _UNLOCKED = text("""
     SELECT until FROM steps WHERE obligation = :obligation AND kind = 'unlocked' ORDER BY at DESC, step_id DESC LIMIT 1
 """)
+# a number is never used twice: a page that showed a draft which is gone must not replace the next one
 _SAVE = text("""
     INSERT INTO drafts AS d (obligation, version, saved_by, saved_at, document)
-    VALUES (:obligation, 1, :saved_by, :saved_at, CAST(:document AS jsonb))
+    VALUES (:obligation, nextval('draft_versions'), :saved_by, :saved_at, CAST(:document AS jsonb))
     ON CONFLICT (obligation) DO UPDATE
-       SET version = d.version + 1, saved_by = excluded.saved_by, saved_at = excluded.saved_at,
+       SET version = excluded.version, saved_by = excluded.saved_by, saved_at = excluded.saved_at,
            document = excluded.document
      WHERE d.version = :seen
     RETURNING version
 """)
-#: what was accepted since it was saved, is owed no more, or lies for long
+# what was accepted or fell since it was saved, or lies for long. While the board follows anew, it hears first what an
+# obligation was long before
 _PRUNE = text("""
     DELETE FROM drafts WHERE obligation IN (
         SELECT d.obligation FROM drafts d LEFT JOIN obligations o USING (obligation)
-         WHERE d.saved_at < :before OR NOT o.owed OR EXISTS (
+         WHERE d.saved_at < :before OR NOT o.owed AND EXISTS (
+               SELECT FROM obligation_documents k
+                WHERE k.obligation = d.obligation AND CAST(k.document->>'at' AS timestamptz) >= d.saved_at) OR EXISTS (
                SELECT FROM reports r JOIN verdicts v USING (submission_id)
                 WHERE r.obligation = d.obligation AND r.received_at >= d.saved_at AND v.outcome = 'accepted')
          LIMIT :limit)

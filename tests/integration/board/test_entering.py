@@ -439,8 +439,28 @@ async def test_drafts_go_when_nobody_needs_them(world: World, browser: Browser) 
     world.business.advance(days=91)
     assert (await prune(), await drafts(world)) == (1, [])
     await press(browser, "save")
-    await world.feed(changed(DEPARTMENT, version=9, owed=False))
+    saved = world.business.now()
+    await world.feed(changed(DEPARTMENT, version=8, owed=False, at=saved - timedelta(days=1)))
+    assert await prune() == 0, "a board that follows anew hears first what an obligation was long before"
+    await world.feed(changed(DEPARTMENT, version=9, owed=False, at=saved + timedelta(hours=1)))
     assert (await prune(), await drafts(world)) == (1, [])
+
+
+async def test_a_page_whose_draft_is_gone_does_not_replace_the_next_one_unseen(world: World, browser: Browser) -> None:
+    await press(browser, "save")
+    (old,) = await drafts(world)
+    async with world.database.transaction() as tx:
+        assert await store.prune(tx, world.business.now() + timedelta(seconds=1)) == 1
+    await press(browser, "save", {**TYPED, "/figures/A10": "77"})
+    stale = {**TYPED, "draft": str(old["version"]), "after": "0", "do": "save"}
+    assert (await browser.send_form(PAGE, stale)).status_code == 409
+    assert [draft["document"]["figures"]["A10"] for draft in await drafts(world)] == ["77"]
+
+
+async def test_no_field_of_a_draft_keeps_a_classified_text(world: World, browser: Browser) -> None:
+    for field in ("/officer", "/nil_reason", "/figures/A10"):
+        await press(browser, "save", {**TYPED, field: "TUYỆT MẬT: số liệu"})
+        assert await drafts(world) == [], field
 
 
 async def test_controls_each_protection_is_what_keeps_its_promise(
