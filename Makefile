@@ -3,8 +3,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 PYTHON_BIN := .venv/bin/python
-# Two cores run two workers; a file's tests stay together, so a module's stack is started once.
-PYTEST_ARGS ?= -n logical --dist loadfile --no-loadscope-reorder --durations=30
+# One worker more than there are cores: tests wait for services a sixth of their time. A file's tests stay together, so
+# a module's stack is started once.
+PYTEST_ARGS ?= -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --dist loadfile --no-loadscope-reorder --durations=30
 CHECKED := shared services deploy tests scripts
 BROKERS ?= 1
 

@@ -1,4 +1,4 @@
-"""A row of the fault matrix on every run of the tests; `make faults` runs them all, with their controls.
+"""A row of the fault matrix as a test, before `make faults` runs them all, with their controls.
 
 Here a row is its fault and its checks, without the control runs that double its time.
 """
@@ -26,6 +26,7 @@ def ground() -> Iterator[Ground]:
 
 
 @pytest.mark.e2e
+@pytest.mark.whole
 @pytest.mark.timeout(600)  # seconds of a machine on which much else runs; alone a row takes about twenty
 @pytest.mark.parametrize("row", QUICK, ids=lambda row: f"row {row.number}: {row.fault}")
 def test_the_system_survives(ground: Ground, row: object) -> None:

@@ -142,6 +142,7 @@ def test_another_scorer_says_the_same_of_the_merger(province: Province, tmp_path
     assert any(said.startswith(OF_HEIR) for said in differences([record | {"successors": []} for record in closing]))
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("service", "spoil"),
     [

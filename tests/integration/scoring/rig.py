@@ -175,7 +175,8 @@ class Rig:
     async def published(self, change: Change | None = None, key: str | None = None) -> list[ObligationChanged]:
         """Events in the outbox in the order in which they will be sent; of one change, of one obligation."""
         found = []
-        for row in await self.rows("SELECT key, body FROM outbox WHERE NOT starts_with(key, 'calendar/') ORDER BY id"):
+        no_obligation = "starts_with(key, 'calendar/') OR starts_with(key, 'policy/')"
+        for row in await self.rows(f"SELECT key, body FROM outbox WHERE NOT ({no_obligation}) ORDER BY id"):
             event = ObligationChanged.model_validate_json(bytes(row["body"]))
             if (change is None or change in event.changes) and key in (None, row["key"]):
                 found.append(event)
