@@ -98,6 +98,11 @@ def weeks_in_year(year: int) -> int:
     return date(year, 12, 28).isocalendar().week
 
 
+def periods_in_year(frequency: Frequency, year: int) -> int:
+    """How many periods of the frequency the year has. Ad hoc ones are not counted by years: KeyError."""
+    return weeks_in_year(year) if frequency == "weekly" else _PER_YEAR[frequency]
+
+
 def fits(period: Period, frequency: Frequency) -> bool:
     """Whether a regime of this frequency has such a period."""
     return period.frequency == frequency
@@ -147,7 +152,7 @@ def last_day(period: Period) -> date:
 def following(period: Period) -> Period:
     """The next period of the same frequency. Raises PeriodError for ad hoc periods and beyond the last year."""
     frequency = _periodic(period)
-    in_year = weeks_in_year(period.year) if frequency == "weekly" else _PER_YEAR[frequency]
+    in_year = periods_in_year(frequency, period.year)
     if period.number < in_year:
         return parse(format_id(frequency, period.year, period.number + 1))
     return parse(format_id(frequency, period.year + 1, 1))
@@ -158,7 +163,7 @@ def preceding(period: Period) -> Period:
     frequency = _periodic(period)
     if period.number > 1:
         return parse(format_id(frequency, period.year, period.number - 1))
-    last = weeks_in_year(period.year - 1) if frequency == "weekly" else _PER_YEAR[frequency]
+    last = periods_in_year(frequency, period.year - 1)
     return parse(format_id(frequency, period.year - 1, last))
 
 

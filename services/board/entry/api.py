@@ -331,9 +331,7 @@ def _refusal(answer: Done | Refused | Problem) -> list[tuple[str, Note]]:
     if not isinstance(answer, Refused):
         return []
     found = views.of_errors(answer.document)
-    return found or [
-        ("", Note("error", ("Dịch vụ từ chối, không nêu lý do.", "The service refused and gave no reason.")))
-    ]
+    return found or [("", NO_REASON)]
 
 
 def _is_judged(task: Task, draft: Draft | None, content: Content, sent: Content | None) -> bool:

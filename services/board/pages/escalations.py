@@ -6,8 +6,7 @@ it shows what notifier says of the escalation then.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +16,7 @@ from services.board import metrics
 from services.board.acting import Done, Refused
 from services.board.pages import climbs
 from services.board.pages.lists import after_of, called, following
+from services.board.pages.through_intake import items, moment
 from services.board.pages.web import Site, Visit
 from services.board.readmodel import queries
 from services.board.readmodel.queries import PAGE_ROWS
@@ -114,26 +114,15 @@ def _notice(visit: Visit) -> UUID:
 def _outcome(document: Mapping[str, Any]) -> dict[str, Any]:
     """What notifier says of the escalation after an answer; what it says otherwise than agreed is left out."""
     return {
-        "held_until": _moment(document.get("held_until")),
-        "next_at": _moment(document.get("next_at")),
+        "held_until": moment(document.get("held_until")),
+        "next_at": moment(document.get("next_at")),
         "answers": [
-            {"kind": one.get("kind"), "at": _moment(one.get("at")), "until": _moment(one.get("until")),
+            {"kind": one.get("kind"), "at": moment(one.get("at")), "until": moment(one.get("until")),
              "by": one.get("by"), "reason": one.get("reason") or ""}
-            for one in _items(document.get("answers"))
+            for one in items(document.get("answers"))
         ],
         "handed_on": [
-            {"to": one.get("to"), "at": _moment(one.get("at")), "by": one.get("by"), "reason": one.get("reason") or ""}
-            for one in _items(document.get("handed_on"))
+            {"to": one.get("to"), "at": moment(one.get("at")), "by": one.get("by"), "reason": one.get("reason") or ""}
+            for one in items(document.get("handed_on"))
         ],
     }  # fmt: skip
-
-
-def _items(found: Any) -> Sequence[Mapping[str, Any]]:
-    return [one for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
-
-
-def _moment(text: Any) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text) if isinstance(text, str) else None
-    except ValueError:
-        return None

@@ -6,7 +6,7 @@ it again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from hashlib import sha256
 from typing import Literal
@@ -125,11 +125,3 @@ def total_of(counts: Iterable[Count]) -> Count:
     for count in counts:
         total += count
     return total
-
-
-def of_each_agency(items: Sequence[Item]) -> Mapping[str, list[Item]]:
-    """The items by agency, in their order."""
-    found: dict[str, list[Item]] = {}
-    for item in items:
-        found.setdefault(item.agency, []).append(item)
-    return found

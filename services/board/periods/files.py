@@ -14,8 +14,8 @@ import msgspec
 from docxtpl import DocxTemplate
 from jinja2.sandbox import SandboxedEnvironment
 
+from services.board.pages.words import STATES
 from services.board.periods.figures import Count, Figures, Item
-from services.board.periods.report import STATES
 from services.board.workbook import Cell, Sheet, workbook
 from shared.telemetry.logging import get_logger
 from shared.web.errors import unavailable
@@ -37,8 +37,6 @@ _ITEM_HEADS: Mapping[str, Sequence[str]] = {
     "vi": ("Mã cơ quan", "Cơ quan", "Mã chế độ", "Báo cáo", "Hạn nộp", "Số ngày chậm", "Tình trạng", "Số lần nhắc"),
     "en": ("Agency code", "Agency", "Regime code", "Report", "Deadline", "Days late", "State", "Reminders"),
 }
-_STATES_EN = {"nothing_sent": "Nothing sent", "returned": "Returned", "awaiting_verdict": "Being checked",
-              "late": "Came late"}  # fmt: skip
 _NAMES = {"vi": ("Mã", "Tên"), "en": ("Code", "Name")}
 _SHEETS = {
     "vi": ("Theo chế độ", "Theo cơ quan", "Còn thiếu", "Gửi chậm"),
@@ -118,7 +116,6 @@ def spreadsheet(figures: Figures, note: str, language: str) -> bytes:
     total = ("", "Total" if english else "Tổng số", figures.total)
     heads = [*_NAMES[language], *_HEADS[language]]
     names, reports = {code: name for code, name, _ in agencies}, {code: name for code, name, _ in regimes}
-    states = _STATES_EN if english else STATES
     return workbook(
         [
             *(
@@ -127,7 +124,7 @@ def spreadsheet(figures: Figures, note: str, language: str) -> bytes:
             ),
             *(
                 Sheet(
-                    name, note, _ITEM_HEADS[language], (_item(item, names, reports, states) for item in items),
+                    name, note, _ITEM_HEADS[language], (_item(item, names, reports, english) for item in items),
                     frozenset({1, 3}),
                 )
                 for name, items in ((missing, figures.missing), (late, figures.late))
@@ -140,8 +137,8 @@ def _numbers(count: Count) -> list[int]:
     return [getattr(count, name) for name in _COUNTS]
 
 
-def _item(item: Item, agencies: Mapping[str, str], regimes: Mapping[str, str], states: Mapping[str, str]) -> list[Cell]:
+def _item(item: Item, agencies: Mapping[str, str], regimes: Mapping[str, str], english: bool) -> list[Cell]:
     return [
         item.agency, agencies.get(item.agency, item.agency), item.regime, regimes.get(item.regime, item.regime),
-        datetime.fromisoformat(item.deadline), item.days_late, states[item.state], item.reminded,
+        datetime.fromisoformat(item.deadline), item.days_late, STATES[item.state][english], item.reminded,
     ]  # fmt: skip

@@ -10,16 +10,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from services.board.pages.words import STATES
 from services.board.periods.figures import Count, Figures, Item
 from shared.contract.words import period_words
 from shared.runtime.clock import LOCAL_ZONE
 
-STATES: Mapping[str, str] = {
-    "nothing_sent": "Chưa gửi",
-    "returned": "Bị trả lại, chưa sửa",
-    "awaiting_verdict": "Đang kiểm tra",
-    "late": "Đã gửi chậm",
-}
 COUNT_HEADS = ("Phải nộp", "Đúng hạn", "Chậm", "Còn thiếu", "Còn hạn")
 #: rows of a table in the document that is printed; the spreadsheet has all that the figures have
 MOST_PRINTED = 500
@@ -157,7 +152,7 @@ def _items(items: Sequence[Item], names: Mapping[str, str], regimes: Mapping[str
         [
             str(number), names.get(item.agency, item.agency), regimes.get(item.regime, item.regime),
             _short(datetime.fromisoformat(item.deadline)), _n(item.days_late),
-            *([STATES[item.state]] if state else []), _n(item.reminded),
+            *([STATES[item.state][0]] if state else []), _n(item.reminded),
         ]
         for number, item in enumerate(items[:MOST_PRINTED], 1)
     ]  # fmt: skip
