@@ -7,6 +7,8 @@ PYTHON_BIN := .venv/bin/python
 # a module's stack is started once.
 PYTEST_ARGS ?= -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --dist loadfile --no-loadscope-reorder --durations=30
 CHECKED := shared services deploy tests scripts
+# The commands below start hundreds of Python processes; where none may keep byte code, each compiles the whole project.
+unexport PYTHONDONTWRITEBYTECODE
 BROKERS ?= 1
 
 .PHONY: help setup lock up down status logs stop start restart clean demo lint test bench faults fuzz mutants soak
