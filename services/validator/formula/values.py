@@ -295,17 +295,17 @@ def _compared(left: Decimal, operator: Operator, right: Decimal, tolerance: Tole
             difference = NUMBERS.subtract(left, right)
             match operator:
                 case "=":
-                    return abs(difference) <= margin
+                    return NUMBERS.abs(difference) <= margin
                 case "<>":
-                    return abs(difference) > margin
+                    return NUMBERS.abs(difference) > margin
                 case "<":
                     return difference < margin
                 case "<=":
                     return difference <= margin
                 case ">":
-                    return difference > -margin
+                    return difference > margin.copy_negate()
                 case ">=":
-                    return difference >= -margin
+                    return difference >= margin.copy_negate()
     match operator:
         case "=":
             return left == right

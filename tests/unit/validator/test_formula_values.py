@@ -229,6 +229,22 @@ def test_tolerance_only_excuses(left: str, operator: Operator, right: str, toler
     assert compare(Decimal(left), operator, Decimal(right), tolerance) is answer
 
 
+@pytest.mark.parametrize(
+    ("left", "operator", "tolerance", "answer"),
+    [
+        ("1.0000000000000000000000000000001", "=", "1", False),
+        ("1.0000000000000000000000000000001", "<>", "1", True),
+        ("-1.0000000000000000000000000000001", ">=", "1.00000000000000000000000000000005", False),
+        ("-1", ">", "1.00000000000000000000000000000005", True),
+    ],
+)
+def test_a_tolerance_is_exact_whatever_the_callers_context(
+    left: str, operator: Operator, tolerance: str, answer: bool
+) -> None:
+    with localcontext(DecimalContext(prec=28)):
+        assert compare(Decimal(left), operator, Decimal(0), Tolerance(Decimal(tolerance))) is answer
+
+
 def test_the_tolerance_is_that_of_the_comparison_that_the_formula_is() -> None:
     formula = parse("[CT01] = [CT02] + [CT03] + 1")
     assert compile_formula(formula, NAMES)(report()) is False
