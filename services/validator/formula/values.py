@@ -149,7 +149,7 @@ def minus(left: Value, right: Value) -> Value:
     if isinstance(left, date) and isinstance(right, date):
         return Decimal((left - right).days)
     if isinstance(left, date) and isinstance(right, Decimal):
-        return _moved(left, -right)
+        return _moved(left, right.copy_negate())
     return wrong_kind("-", left, right)
 
 
@@ -190,7 +190,7 @@ def power(left: Value, right: Value) -> Value:
     if left.__class__ is Decimal and right.__class__ is Decimal:
         if not left and right < 0:
             return DIVISION_BY_ZERO
-        if abs(right) > MAX_EXPONENT:
+        if right.copy_abs() > MAX_EXPONENT:
             return OUT_OF_RANGE
         try:
             return NUMBERS.power(left, right)

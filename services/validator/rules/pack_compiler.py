@@ -29,7 +29,7 @@ from services.validator.formula import (
 from services.validator.formula.check import Fields
 from services.validator.formula.functions import ELSEWHERE
 from services.validator.formula.nodes import Call, Column, Figure, Literal, Node, Range, parts, walk
-from services.validator.formula.values import HUNDRED
+from services.validator.formula.values import HUNDRED, NUMBERS
 from services.validator.rules.catalogue import Rule
 from services.validator.rules.flaws import pointer
 from services.validator.rules.packs import LISTED_ROWS, CompiledRule, Evaluate, Pack
@@ -191,7 +191,7 @@ class _Compiler:
             left=self._compiled(*left),
             right=None if right is None else self._compiled(*right),
             operator=operator,
-            tolerance=Tolerance(given.tolerance, given.tolerance_percent / HUNDRED),
+            tolerance=Tolerance(given.tolerance, NUMBERS.divide(given.tolerance_percent, HUNDRED)),
             expected=None if expected is None else self._compiled(expected),
             provided=self._compiled(self._bound(f"[{pointed}]")) if self._shows(pointed) and not given.table else (
                 None if right is None else self._compiled(left[0])

@@ -245,6 +245,18 @@ def test_a_tolerance_is_exact_whatever_the_callers_context(
         assert compare(Decimal(left), operator, Decimal(0), Tolerance(Decimal(tolerance))) is answer
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("[CT01] ^ 1000.0000000000000000000000000001", "out_of_range"),
+        ("DATE(2026; 3; 17) - 1.0000000000000000000000000001", "out_of_range"),
+    ],
+)
+def test_limits_are_exact_whatever_the_callers_context(text: str, value: str) -> None:
+    with localcontext(DecimalContext(prec=28)):
+        assert shown(value_of(text, Context({"CT01": Decimal(2)}))) == value
+
+
 def test_the_tolerance_is_that_of_the_comparison_that_the_formula_is() -> None:
     formula = parse("[CT01] = [CT02] + [CT03] + 1")
     assert compile_formula(formula, NAMES)(report()) is False

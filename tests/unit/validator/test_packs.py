@@ -190,6 +190,12 @@ def test_a_tolerance_excuses_and_no_more_than_that() -> None:
     assert [finding.code for finding in judged(compiled, {"A": "110.01", "B": "100"}).findings] == ["QT-01", "QT-02"]
 
 
+def test_a_share_that_a_tolerance_excuses_is_not_rounded() -> None:
+    """At 28 digits, Python's default, the share would be 10 % and excuse nothing beyond it."""
+    compiled = compile_form(form(rule(tolerance_percent="10.0000000000000000000000000001")))
+    assert judged(compiled, {"A": f"{11 * 10**29 + 1}", "B": f"{10**30}"}).findings == ()
+
+
 @pytest.mark.parametrize(
     ("operator", "figures", "fires"),
     [
