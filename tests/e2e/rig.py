@@ -93,28 +93,19 @@ class Province:
         self.folder = folder
 
     def request(self, *, seconds: int) -> None:
-        """The province asks the commune for an ad hoc report within so many seconds of business time.
-
-        A deadline that is past before the command has stored it is refused: a busy machine gets twice the time.
-        """
-        (self.folder / "regimes" / "thientai.yaml").write_text(REQUESTED)
+        """The province asks the commune for an ad hoc report within so many seconds of business time."""
         issued = self.clock.now()
-        deadline = issued + timedelta(seconds=seconds)
         asked = {
             "request_id": REQUEST,
             "regime": "THIEN-TAI",
             "title": "Thiệt hại do mưa đá",
             "issued_at": issued.isoformat(),
-            "deadline": deadline.isoformat(),
+            "deadline": (issued + timedelta(seconds=seconds)).isoformat(),
             "agencies": [COMMUNE],
         }
+        (self.folder / "regimes" / "thientai.yaml").write_text(REQUESTED)
         (self.folder / "requests.yaml").write_text(json.dumps({"requests": [asked]}))
-        try:
-            self.intake("registry", "apply", str(self.folder), "--why", "a test")
-        except AssertionError:
-            if seconds > 100 or self.clock.now() < deadline:
-                raise
-            self.request(seconds=2 * seconds)
+        self.intake("registry", "apply", str(self.folder), "--why", "a test")
 
     def intake(self, *arguments: str) -> str:
         """An operator's command, as it is typed; its output."""
