@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
+from uuid import UUID
 
 from services.board.accounts import store
 from services.board.accounts.domain import failed, may_try, password_faults
 from services.board.accounts.passwords import Passwords
-from services.board.accounts.store import Caller, Known
+from services.board.accounts.store import Caller, Known, Live, Noted
 from shared.contract.ids import new_id
 from shared.postgres.database import Database
 from shared.runtime.clock import Clock
@@ -20,7 +21,10 @@ from shared.web.limits import address_key
 
 #: a session's use is written down at most so often
 NOTED_EVERY = timedelta(seconds=60)
-MAX_CLIENT_CHARACTERS = 120
+MAX_CLIENT_CHARACTERS = 250  # Edge names itself at the end of some 130
+
+#: of one person, what a page shows
+MOST_SESSIONS, MOST_NOTED = 50, 20
 
 #: how a caller without an address is counted
 NO_ADDRESS = "-"
@@ -136,6 +140,31 @@ class Accounts:
         async with self._database.transaction() as tx:
             await store.end_sessions(tx, known.person_id, now, "signed out", known.session_id)
             await store.note(tx, "out", known.person_id, address, now)
+
+    async def sessions_of(self, person_id: str) -> tuple[list[Live], list[Noted]]:
+        """The person's live sessions, the last used first, and what was written of the newest sign-ins."""
+        now = self._system.now()
+        async with self._database.read_transaction() as snapshot:
+            live = await store.live_sessions(snapshot, person_id, now, now - self._terms.idle, MOST_SESSIONS)
+            return live, await store.noted(snapshot, person_id, MOST_NOTED)
+
+    async def end_session(self, known: Known, session_id: UUID, *, address: str) -> int:
+        """End that session of the same person; returns 0 for one that has ended, or is somebody else's."""
+        return await self._revoke(known, address, session_id)
+
+    async def end_others(self, known: Known, *, address: str) -> int:
+        """End every session of the person but this one; returns how many."""
+        return await self._revoke(known, address, but=known.session_id)
+
+    async def _revoke(
+        self, known: Known, address: str, session_id: UUID | None = None, *, but: UUID | None = None
+    ) -> int:
+        now = self._system.now()
+        async with self._database.transaction() as tx:
+            ended = await store.end_sessions(tx, known.person_id, now, "revoked", session_id, but=but)
+            if ended:
+                await store.note(tx, "revoked", known.person_id, address, now)
+        return ended
 
     async def invited(self, token: str) -> str | None:
         """Whose password the link sets, if it is live."""

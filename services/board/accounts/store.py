@@ -112,6 +112,15 @@ _END = text("""
     UPDATE sessions SET ended_at = :now, ended_why = :why
      WHERE person_id = :person_id AND ended_at IS NULL
        AND (CAST(:session_id AS uuid) IS NULL OR session_id = :session_id)
+       AND (CAST(:but AS uuid) IS NULL OR session_id <> :but)
+""")
+_LIVE = text("""
+    SELECT session_id, began_at, seen_at, expires_at, client FROM sessions
+     WHERE person_id = :person_id AND ended_at IS NULL AND expires_at > :now AND seen_at > :seen_after
+     ORDER BY seen_at DESC, session_id LIMIT :limit
+""")
+_NOTED = text("""
+    SELECT at, what, address FROM sign_ins WHERE person_id = :person_id ORDER BY at DESC, id DESC LIMIT :limit
 """)
 _NOTE = text("INSERT INTO sign_ins (at, person_id, what, address) VALUES (:at, :person_id, :what, :address)")
 
@@ -236,10 +245,44 @@ async def seen(tx: Transaction, sha256: bytes, now: datetime, before: datetime) 
 
 
 async def end_sessions(
-    tx: Transaction, person_id: str, now: datetime, why: str, session_id: UUID | None = None
-) -> None:
-    """End one session of the person, or all."""
-    await tx.execute(_END, {"person_id": person_id, "now": now, "why": why, "session_id": session_id})
+    tx: Transaction, person_id: str, now: datetime, why: str, session_id: UUID | None = None, *, but: UUID | None = None
+) -> int:
+    """End one session of the person, all, or all but one; returns how many."""
+    given = {"person_id": person_id, "now": now, "why": why, "session_id": session_id, "but": but}
+    return (await tx.execute(_END, given)).rowcount
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A live session as its person sees it."""
+
+    session_id: UUID
+    began_at: datetime
+    seen_at: datetime
+    expires_at: datetime
+    client: str
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What was written of a sign-in: `what` is in, wrong, locked, out, invited, password or revoked."""
+
+    at: datetime
+    what: str
+    address: str
+
+
+async def live_sessions(
+    snapshot: ReadTransaction, person_id: str, now: datetime, seen_after: datetime, limit: int
+) -> list[Live]:
+    """The person's sessions that still say who somebody is, the last used first."""
+    given = {"person_id": person_id, "now": now, "seen_after": seen_after, "limit": limit}
+    return [Live(*row) for row in await snapshot.execute(_LIVE, given)]
+
+
+async def noted(snapshot: ReadTransaction, person_id: str, limit: int) -> list[Noted]:
+    """What was written of the person's sign-ins, the newest first."""
+    return [Noted(*row) for row in await snapshot.execute(_NOTED, {"person_id": person_id, "limit": limit})]
 
 
 async def note(tx: Transaction, what: str, person_id: str | None, address: str, at: datetime) -> None:

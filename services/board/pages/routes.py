@@ -16,6 +16,8 @@ from services.board.pages.deciding import Deciding
 from services.board.pages.escalations import Escalations
 from services.board.pages.lists import after_of, called, following
 from services.board.pages.periods import Periods
+from services.board.pages.sessions import PATH as SESSIONS_PATH
+from services.board.pages.sessions import Sessions
 from services.board.pages.through_intake import said_to
 from services.board.pages.waivers import Waivers
 from services.board.pages.web import COOKIE, STATIC, Site, Visit, devices_of, own_path, remember_device
@@ -161,6 +163,9 @@ def router(site: Site, watch: Watch, periods: Periods) -> APIRouter:
     add("/mien-ap-dung/{waiver}", waivers.show, acting=True)
     add("/mien-ap-dung/{waiver}", waivers.decide, "POST", acting=True)
     add("/van-hanh", operations)
+    sessions = Sessions(site)
+    add(SESSIONS_PATH, sessions.list, acting=True)
+    add(SESSIONS_PATH, sessions.end, "POST", acting=True)
     add("/nop", to_send)
     entry, form = Entry(site), "/nop/{agency}/{regime}/{period}"
     add(form, entry.show, acting=True)

@@ -156,6 +156,18 @@ REFUSALS: Mapping[str, Pair] = {
 }
 
 
+#: what is written of a sign-in
+SIGN_INS: Mapping[str, Pair] = {
+    "in": ("Đăng nhập", "Signed in"),
+    "out": ("Đăng xuất", "Signed out"),
+    "wrong": ("Mật khẩu sai", "Wrong password"),
+    "locked": ("Bị từ chối vì đã sai nhiều lần", "Refused after too many wrong passwords"),
+    "invited": ("Được gửi đường dẫn đặt mật khẩu", "A link that sets the password was made"),
+    "password": ("Đặt mật khẩu", "Password set"),
+    "revoked": ("Đăng xuất nơi khác", "Signed out elsewhere"),
+}
+
+
 #: what an answer to an escalation is called, and offered as
 ANSWERS: Mapping[str, Pair] = {
     "acknowledged": ("Đã nắm", "Noted"),

@@ -64,6 +64,7 @@ MATRIX: dict[str, set[str]] = {
     "/nop": ALL,
     "/leo-thang": ALL,
     "/van-hanh": {OPERATOR},
+    "/phien-dang-nhap": ALL,
     f"/bang?regime={MONTHLY}": WHOLE | {COMMUNES},
     f"/bang.csv?regime={MONTHLY}": WHOLE | {COMMUNES},
     f"/bang.xlsx?regime={MONTHLY}": WHOLE | {COMMUNES},
