@@ -1,8 +1,9 @@
-"""python -m services.notifier serve | migrate | replay | dead-letters | mail | ladders | check | rebuild"""
+"""python -m services.notifier serve | migrate | replay | dead-letters | mail | gateway | ladders | check | rebuild"""
 
 from __future__ import annotations
 
 from services.notifier import check
+from services.notifier.channels.commands import gateway
 from services.notifier.commands import mail, rebuild_command
 from services.notifier.ladders.commands import ladders
 from services.notifier.mailing.commands import mailing, silences
@@ -14,10 +15,14 @@ if __name__ == "__main__":
         "notifier",
         build,
         {
-            "mail": ("xem trước, liệt kê, gửi lại, chứng minh / preview, list, resend, prove mails", mail),
+            "mail": (
+                "xem trước, liệt kê, gửi lại, gửi thử, chứng minh / preview, list, resend, test, prove",
+                mail,
+            ),
             "ladders": ("thang chuyển cấp: xem thử, thử, nạp, liệt kê / ladders: check, test, load, list", ladders),
             "mailing": ("quy tắc gửi thư: xem thử, nạp, in / mailing rules: check, load, list, show", mailing),
             "silences": ("tạm ngừng báo: đặt, bỏ, liệt kê / silences: add, end, list", silences),
+            "gateway": ("cổng tin nhắn: xem thử, gửi thử / gateways of short texts: check, test", gateway),
             "check": ("xem thử bản ghi danh mục / look at registry records before they are admitted", check.command),
             "rebuild": ("bắt đầu kho thay kho đã mất / begin in place of a lost database", rebuild_command),
         },

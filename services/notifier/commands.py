@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import TextIO
 from uuid import UUID
 
+from services.notifier.channels.commands import mail_test
+from services.notifier.channels.gateway.numbers import number_of
 from services.notifier.delivery import bounces, proving, resending
+from services.notifier.metrics import TEXT_CHANNELS
 from services.notifier.planning import store
 from services.notifier.settings import NotifierSettings
 from services.notifier.templates import Composer, Originator
@@ -31,7 +34,7 @@ MAX_REASON_CHARACTERS = 300
 
 
 def mail(arguments: Sequence[str]) -> int:
-    """`mail preview FOLDER | list | resend ID… | bounced FILE | prove`."""
+    """`mail preview FOLDER | list | resend ID… | test ADDRESS | bounced FILE | prove`."""
     parser = CommandParser(prog="python -m services.notifier mail")
     actions = parser.add_subparsers(dest="action", required=True, title="lệnh / commands")
     preview = actions.add_parser("preview", help="ghi mọi mẫu thư ra thư mục / write every letter to a folder")
@@ -44,6 +47,7 @@ def mail(arguments: Sequence[str]) -> int:
         choices=("failed", "unknown", "sent", "retry", "pending", "skipped", "cancelled", "waiting"),
     )
     listing.add_argument("--before", type=UUID, help="tiếp theo mã này / go on behind this id")
+    listing.add_argument("--channel", choices=("email", *TEXT_CHANNELS), help="mặc định: mọi kênh / default: all")
     listing.add_argument("--limit", type=whole(1, MAX_LISTED), default=100, help=f"1–{MAX_LISTED}")
     again = actions.add_parser("resend", help="gửi lại thư hỏng / send failed, unknown or bounced ones again")
     again.add_argument("ids", type=UUID, nargs="+", metavar="ID")
@@ -54,6 +58,8 @@ def mail(arguments: Sequence[str]) -> int:
     back = actions.add_parser("bounced", help="thư bị trả về, theo báo của máy chủ / mails that came back, by a DSN")
     back.add_argument("files", type=Path, nargs="+", metavar="FILE", help="thông báo trạng thái gửi (.eml) / its file")
     back.add_argument("--by", default=who(), help="ai / who (default: OPERATOR, else the account)")
+    test = actions.add_parser("test", help="gửi một thư thử, ngoài sổ / send one mail, outside the ledger")
+    test.add_argument("address", metavar="ADDRESS", help="địa chỉ thư / address")
     prove = actions.add_parser("prove", help="chứng minh đã báo cho ai / prove who was told what, when")
     prove.add_argument("--obligation", help="mã nghĩa vụ / its key")
     prove.add_argument("--person", help="mã người nhận / the person's id")
@@ -61,6 +67,8 @@ def mail(arguments: Sequence[str]) -> int:
     prove.add_argument("--until", type=moment, help="lập trước lúc này / planned before then")
     prove.add_argument("--format", choices=("csv", "json"), default="csv")
     given = parser.parse_args(arguments)
+    if given.action == "test":
+        return mail_test(given.address)
     if given.action == "bounced":
         return asyncio.run(_bounced(given))
     if given.action == "prove":
@@ -78,7 +86,9 @@ async def _list(given: argparse.Namespace) -> int:
     database = Database(database_url("notifier"), pool_size=1, application_name="thongsuot-notifier-mail")
     try:
         async with database.read_transaction() as snapshot:
-            rows = await resending.listed(snapshot, given.state, before=given.before, limit=given.limit)
+            rows = await resending.listed(
+                snapshot, given.state, before=given.before, limit=given.limit, channel=given.channel
+            )
     finally:
         await database.close()
     for row in rows:
@@ -144,8 +154,8 @@ async def _resend(given: argparse.Namespace) -> int:
     order = resending.ResendOrder(
         given.ids, given.by[:MAX_REASON_CHARACTERS], given.why[:MAX_REASON_CHARACTERS], given.to, given.bounced
     )
-    if given.to is not None and not usable_address(given.to):
-        _print(f"Địa chỉ thư không hợp lệ / not a usable address: {given.to!r}", sys.stderr)
+    if given.to is not None and not (usable_address(given.to) or number_of(given.to)):
+        _print(f"Địa chỉ không hợp lệ / not a usable address: {given.to!r}", sys.stderr)
         return 2
     database = Database(database_url("notifier"), pool_size=1, application_name="thongsuot-notifier-mail")
     try:

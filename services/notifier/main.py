@@ -5,7 +5,10 @@ from __future__ import annotations
 from services.notifier import metrics
 from services.notifier.api import EXPORTS, router
 from services.notifier.channels.dispatcher import MailDispatcher
+from services.notifier.channels.email.channel import email_channel
+from services.notifier.channels.gateway.channel import gateway_channel
 from services.notifier.channels.outcome_writer import OutcomeWriter
+from services.notifier.channels.seam import Channel
 from services.notifier.channels.webhook import api as webhooks_api
 from services.notifier.channels.webhook.callers import SCOPES as KEEP_WEBHOOKS
 from services.notifier.channels.webhook.dispatcher import WebhookDispatcher, WebhookPace
@@ -79,29 +82,39 @@ def build(
     links = settings.answer_links()
     composer = Composer(settings.originator(), links)
     retry_policy = settings.retry_policy()
-    outcomes = OutcomeWriter(
-        database,
-        system=system,
-        business=business,
-        policy=retry_policy,
-        lease_seconds=settings.lease_seconds,
-        on_recorded=metrics.count_outcome,
-    )
-    dispatcher = MailDispatcher(
-        database,
-        outcomes,
-        composer,
-        settings.server(),
-        system=system,
-        business=business,
-        retry_policy=retry_policy,
-        pace=settings.pace(),
-        worker=common.instance,
-        grace_seconds=settings.grace_seconds,
-    )
+
+    def dispatcher(channel: Channel) -> MailDispatcher:
+        """Each channel has its own: one's trouble delays no other."""
+        outcomes = OutcomeWriter(
+            database,
+            system=system,
+            business=business,
+            policy=retry_policy,
+            lease_seconds=settings.lease_seconds,
+            on_recorded=metrics.count_outcome,
+        )
+        return MailDispatcher(
+            database,
+            outcomes,
+            channel,
+            system=system,
+            business=business,
+            retry_policy=retry_policy,
+            pace=settings.pace(),
+            worker=common.instance,
+            grace_seconds=settings.grace_seconds,
+        )
+
+    gateways = settings.gateways()
+    channels = [
+        email_channel(composer, settings.server(), settings.smtp_pool_size),
+        *(gateway_channel(gateway, system) for gateway in gateways),
+    ]
+    beside_mail = frozenset(str(gateway.channel) for gateway in gateways)
     waits = settings.mailing == "office"
-    context = PlanningContext(system, business, settings.message_id_domain, waits=waits)
-    mailing = MailingSweep(business, system)
+    context = PlanningContext(system, business, settings.message_id_domain, channels=beside_mail, waits=waits)
+    limits = {str(gateway.channel): gateway.part.limits.a_person_a_day for gateway in gateways}
+    mailing = MailingSweep(business, system, limits)
     naming = NamingSweep(
         business,
         system,
@@ -111,7 +124,12 @@ def build(
     )
     digests = DigestSweep(business, system, message_id_domain=settings.message_id_domain)
     escalating = EscalationSweep(
-        business, system, context.ladders, message_id_domain=settings.message_id_domain, waits=waits
+        business,
+        system,
+        context.ladders,
+        message_id_domain=settings.message_id_domain,
+        waits=waits,
+        channels=beside_mail,
     )
     webhooks = WebhookDispatcher(
         database,
@@ -144,7 +162,7 @@ def build(
         settings.port,
         backgrounds=[
             Relay("notifier", settings.database_url, kafka, system),
-            dispatcher,
+            *map(dispatcher, channels),
             webhooks,
             keyring,
             Ticker("key_uses", database, system, keyring.uses.flush, interval_seconds=FLUSH_SECONDS, alone=False),

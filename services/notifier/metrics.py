@@ -10,11 +10,13 @@ from services.notifier.channels.webhook.store import Backlog as WebhookBacklog
 from services.notifier.delivery.backlog import Backlog
 from services.notifier.escalation.domain import Resolution
 from services.notifier.escalation.store import Counts as EscalationCounts
+from services.notifier.ladders.domain import TextChannel
 from services.notifier.planning.domain import NoticeKind
 from shared.contract.events import NotificationKind, NotificationOutcome, RecordedEvent, StepNoticeKind, WebhookEvent
 from shared.telemetry.metrics import declare_counter, declare_gauge, declare_histogram
 
 KINDS: tuple[str, ...] = get_args(NoticeKind)
+TEXT_CHANNELS: tuple[str, ...] = get_args(TextChannel)
 #: how an attempt can end: the labels of delivery.states.SendResult
 RESULTS = ("accepted", "deferred", "refused", "uncertain", "unsendable", "released")
 
@@ -62,14 +64,52 @@ SMTP_LAST_SUCCESS_AGE_SECONDS = declare_gauge(
 )
 QUEUE_ROWS = declare_gauge(
     "thongsuot_notifier_queue_rows",
-    "Notices not yet settled: due (may be sent now), waiting (due now or later), leased, unknown (may have arrived).",
+    "Mails not yet settled: due (may be sent now), waiting (due now or later), leased, unknown (may have arrived).",
     unit="rows",
     labels=("state",),
 )
 OLDEST_DUE_SECONDS = declare_gauge(
     "thongsuot_notifier_queue_oldest_due_age_seconds",
-    "Time since the oldest due notice became due; 0 if none is due.",
+    "Time since the oldest due mail became due; 0 if none is due.",
     unit="seconds",
+)
+GATEWAY_ATTEMPTS_TOTAL = declare_counter(
+    "thongsuot_notifier_gateway_attempts_total",
+    "Texts given to a gateway by channel and result (accepted, deferred, refused, uncertain).",
+    unit="attempts",
+    labels=("channel", "result"),
+    values={"channel": TEXT_CHANNELS, "result": RESULTS},
+)
+GATEWAY_SECONDS = declare_histogram(
+    "thongsuot_notifier_gateway_attempt_seconds",
+    "Duration of one attempt to give a text to a gateway, the commit before it and its turn included.",
+    unit="seconds",
+    labels=("channel",),
+    values={"channel": TEXT_CHANNELS},
+)
+GATEWAY_UP = declare_gauge(
+    "thongsuot_notifier_gateway_up",
+    "1 if the channel's gateway could be used at the last try, else 0.",
+    unit="1",
+    labels=("channel",),
+)
+GATEWAY_FAILING_SECONDS = declare_gauge(
+    "thongsuot_notifier_gateway_failing_seconds",
+    "Time without an accepted text of the channel while some are due; 0 while texts are accepted or none is due.",
+    unit="seconds",
+    labels=("channel",),
+)
+GATEWAY_QUEUE_ROWS = declare_gauge(
+    "thongsuot_notifier_gateway_queue_rows",
+    "Texts not yet settled by channel: due (may be sent now), waiting (due now or later), leased, unknown.",
+    unit="rows",
+    labels=("channel", "state"),
+)
+GATEWAY_OLDEST_DUE_SECONDS = declare_gauge(
+    "thongsuot_notifier_gateway_queue_oldest_due_age_seconds",
+    "Time since the channel's oldest due text became due; 0 if none is due.",
+    unit="seconds",
+    labels=("channel",),
 )
 RETAKEN_TOTAL = declare_counter(
     "thongsuot_notifier_unsendable_retaken_total",
@@ -205,13 +245,59 @@ def observe_webhooks(counts: WebhookBacklog, now: datetime) -> None:
     WEBHOOKS_IN_TROUBLE.labels("stopped").set(counts.stopped)
 
 
-def observe_backlog(counts: Backlog, now: datetime) -> None:
-    """Set the queue's gauges. `now` is system time."""
-    QUEUE_ROWS.labels("due").set(counts.due)
-    QUEUE_ROWS.labels("waiting").set(counts.waiting)
-    QUEUE_ROWS.labels("leased").set(counts.leased)
-    QUEUE_ROWS.labels("unknown").set(counts.unknown)
-    OLDEST_DUE_SECONDS.set(max(0.0, (now - counts.oldest_due).total_seconds()) if counts.oldest_due else 0.0)
+class MailWatch:
+    """The metrics of e-mail."""
+
+    def up(self, usable: bool) -> None:
+        SMTP_UP.set(usable)
+
+    def attempt(self, kind: str, result: str, seconds: float) -> None:
+        SMTP_SECONDS.labels(result).observe(seconds)
+        ATTEMPTS_TOTAL.labels(kind, result).inc()
+
+    def backlog(self, counts: Backlog, now: datetime) -> None:
+        for state, rows in _rows(counts).items():
+            QUEUE_ROWS.labels(state).set(rows)
+        OLDEST_DUE_SECONDS.set(_age_seconds(counts, now))
+
+    def health(self, failing_seconds: float, success_age_seconds: float) -> None:
+        SMTP_FAILING_SECONDS.set(failing_seconds)
+        SMTP_LAST_SUCCESS_AGE_SECONDS.set(success_age_seconds)
+
+
+class GatewayWatch:
+    """The metrics of one gateway."""
+
+    def __init__(self, channel: TextChannel) -> None:
+        self._channel = channel
+        self.health(0.0, -1.0)
+
+    def up(self, usable: bool) -> None:
+        GATEWAY_UP.labels(self._channel).set(usable)
+
+    def attempt(self, kind: str, result: str, seconds: float) -> None:
+        GATEWAY_SECONDS.labels(self._channel).observe(seconds)
+        GATEWAY_ATTEMPTS_TOTAL.labels(self._channel, result).inc()
+
+    def backlog(self, counts: Backlog, now: datetime) -> None:
+        for state, rows in _rows(counts).items():
+            GATEWAY_QUEUE_ROWS.labels(self._channel, state).set(rows)
+        GATEWAY_OLDEST_DUE_SECONDS.labels(self._channel).set(_age_seconds(counts, now))
+
+    def health(self, failing_seconds: float, success_age_seconds: float) -> None:
+        GATEWAY_FAILING_SECONDS.labels(self._channel).set(failing_seconds)
+
+
+MAILS = MailWatch()
+
+
+def _rows(counts: Backlog) -> dict[str, int]:
+    return {"due": counts.due, "waiting": counts.waiting, "leased": counts.leased, "unknown": counts.unknown}
+
+
+def _age_seconds(counts: Backlog, now: datetime) -> float:
+    """Since when the oldest is due. `now` is system time."""
+    return max(0.0, (now - counts.oldest_due).total_seconds()) if counts.oldest_due else 0.0
 
 
 def count_outcome(event: RecordedEvent) -> None:

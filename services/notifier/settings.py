@@ -9,7 +9,8 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from services.notifier.channels.dispatcher import Pace
-from services.notifier.channels.smtp import Server
+from services.notifier.channels.email.smtp import Server
+from services.notifier.channels.gateway.file import Gateway, read_gateways
 from services.notifier.delivery.states import RetryPolicy
 from services.notifier.escalation.links import AnswerLinks
 from services.notifier.templates import Originator
@@ -46,6 +47,9 @@ class NotifierSettings(ServiceSettings):
     sender_address: str = "khong-tra-loi@thongsuot.example"
     sender_name: str = "Thông Suốt"
     reply_to: str = ""
+
+    #: the file that describes the gateways of short texts; without it there are none
+    gateways_file: Path | None = None
 
     #: the file with the master keys of webhooks' secrets, the same as intake's; without it their messages wait
     webhook_key_file: Path | None = None
@@ -128,6 +132,26 @@ class NotifierSettings(ServiceSettings):
                 "NOTIFIER_SMTP_DATA_TIMEOUT_SECONDS: else a slow server makes certain outcomes unknown"
             )
         return self
+
+    @model_validator(mode="after")
+    def _gateways_are_right(self) -> Self:
+        for gateway in self.gateways():
+            if self.lease_seconds < 2 * gateway.part.timeout_seconds:
+                raise ValueError(
+                    f"NOTIFIER_LEASE_SECONDS={self.lease_seconds:g} must be at least twice the timeout of "
+                    f"{gateway.channel}: else a slow gateway makes certain outcomes unknown"
+                )
+        return self
+
+    def gateways(self) -> tuple[Gateway, ...]:
+        """The gateways of short texts, with their secrets. Raises ValueError with every fault of the file."""
+        if self.gateways_file is None:
+            return ()
+        try:
+            content = self.gateways_file.read_bytes()
+        except OSError as error:
+            raise ValueError(f"NOTIFIER_GATEWAYS_FILE: {self.gateways_file}: {error.strerror}") from None
+        return read_gateways(self.gateways_file.name, content)
 
     @property
     def message_id_domain(self) -> str:

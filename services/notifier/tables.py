@@ -68,6 +68,9 @@ people = Table(
     Column("name", Text, nullable=False),
     Column("title", Text, nullable=False),
     Column("email", Text, nullable=False),  # '': none
+    Column(
+        "phone", Text, nullable=False, server_default=""
+    ),  # as +84…; '': none, or the record came before this was kept
     Column("offices", JSONB, nullable=False),
     Column("digests", JSONB),  # which the person has chosen; NULL: the offices decide
     Column("reviews_at", ARRAY(Text), nullable=False),  # agencies at which the person is a reviewer, or the like
@@ -191,6 +194,7 @@ notifications = Table(
     Column("held", Text),  # what kept it back before it was released
     # the notice whose letter tells of it, itself where that is its own; NULL: a letter of its own
     Column("mail_id", Uuid, ForeignKey("notifications.id")),
+    Column("next_channels", ARRAY(Text), nullable=False, server_default="{}"),  # tried in order where this one fails
     UniqueConstraint("obligation", "step", "officer_id", "channel", name="notifications_once"),
     CheckConstraint(
         "state IN ('waiting','grouped','pending','claimed','in_data','retry','sent','unknown','failed','cancelled',"
@@ -218,7 +222,7 @@ notifications = Table(
     ),
     CheckConstraint("(state = 'skipped') = (recipient IS NULL)", name="notifications_recipient"),
     CheckConstraint("(state = 'unknown') <= (unknowns > 0)", name="notifications_unknown_counted"),
-    Index("notifications_due_first", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+    Index("notifications_due_by_channel", "channel", "due_at", postgresql_where=text("due_at IS NOT NULL")),
     Index("notifications_leases", "lease_until", postgresql_where=text("token IS NOT NULL")),
     Index(
         "notifications_stoppable",
@@ -361,12 +365,14 @@ attempts = Table(
     Column("answer", Text),
     Column("content_sha256", Text),  # of the message that was offered; NULL: none was, or before this was kept
     Column("late", Boolean, nullable=False, server_default=text("false")),  # known only after the lease was lost
+    Column("channel", Text, nullable=False, server_default="email"),
     UniqueConstraint("notification_id", "number", name="attempts_number"),
     CheckConstraint(
         "outcome IN ('sent','retry','refused','unknown','failed','released','expired','cancelled')",
         name="attempts_outcome",
     ),
     CheckConstraint("(outcome IS NULL) = (ended_at IS NULL)", name="attempts_ended"),
+    Index("attempts_of_gateways", "channel", "claimed_at", postgresql_where=text("channel <> 'email'")),
 )
 
 resends = Table(  # who ordered which mail to be sent again, and why

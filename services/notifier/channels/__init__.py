@@ -1,1 +1,1 @@
-"""How a notice travels to a person: by mail."""
+"""How a notice travels to a person: by mail, or by a short text through a gateway; webhooks to systems."""

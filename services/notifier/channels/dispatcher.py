@@ -1,4 +1,4 @@
-"""Claims due mails and sends each over a few reused connections; safe beside other processes.
+"""Claims a channel's due messages and sends each over a few connections; safe beside other processes.
 
 Each connection takes the next mail as soon as its own has ended, and claims more when none is left: a mail that waits
 for the server's answer holds up no other. While the mail server is away nothing is claimed, so an outage touches no
@@ -20,11 +20,11 @@ from uuid import UUID
 from services.notifier import metrics
 from services.notifier.channels.health import MailHealth
 from services.notifier.channels.outcome_writer import OutcomeWriter
+from services.notifier.channels.seam import EMAIL, Channel, Connection, Outage
 from services.notifier.channels.sending_queue import SendingQueue
-from services.notifier.channels.smtp import Connection, Outage, Server
 from services.notifier.delivery import ledger
 from services.notifier.delivery.backlog import anything_due, backlog, bring_forward
-from services.notifier.delivery.ledger import ClaimedMail
+from services.notifier.delivery.ledger import ClaimedMail, DayIsFull, Room
 from services.notifier.delivery.states import (
     MailDeferred,
     MailReleased,
@@ -33,7 +33,7 @@ from services.notifier.delivery.states import (
     RetryPolicy,
     SendResult,
 )
-from services.notifier.templates import CannotRender, Composer
+from services.notifier.templates import CannotRender
 from shared.contract.events import RecordedEvent
 from shared.postgres.database import Database, Transaction, is_infrastructure
 from shared.postgres.each_alone import each_alone
@@ -80,16 +80,13 @@ class Pace:
 
 
 class MailDispatcher:
-    """One process's mail dispatcher; a background with start and stop."""
-
-    name = "mail-dispatcher"
+    """One process's dispatcher of one channel, with its own claims, limits and breaker; a background."""
 
     def __init__(
         self,
         database: Database,
         outcomes: OutcomeWriter,
-        composer: Composer,
-        server: Server,
+        channel: Channel,
         *,
         system: Clock,
         business: Clock,
@@ -101,7 +98,10 @@ class MailDispatcher:
     ) -> None:
         self._database = database
         self._outcomes = outcomes
-        self._composer = composer
+        self._channel = channel
+        self._composer = channel.composer
+        self._watch = channel.watch
+        self.name = "mail-dispatcher" if channel.name == EMAIL else f"{channel.name}-dispatcher"
         self._system = system
         self._business = business
         self._retry_policy = retry_policy
@@ -109,10 +109,10 @@ class MailDispatcher:
         self._worker = worker
         self._grace_seconds = grace_seconds
         self._at = at
-        self._connections = [Connection(server) for _ in range(pace.connections)]
+        self._connections = list(channel.connections)
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._queue = SendingQueue(connections=pace.connections, silence_seconds=retry_policy.backoff_seconds)
+        self._queue = SendingQueue(connections=len(channel.connections), silence_seconds=retry_policy.backoff_seconds)
         self._at_work: dict[Connection, asyncio.Task[None]] = {}
         self._rests_until: dict[Connection, float] = {}  # a connection that the server did not take
         self._claiming = asyncio.Lock()
@@ -121,8 +121,14 @@ class MailDispatcher:
         self._unwritten: list[BaseException] = []  # why an outcome could not be committed
         self._wake = asyncio.Event()  # a connection is free, or mails were claimed
         self._swept_at = float("-inf")
-        self.health = MailHealth(patience_seconds=pace.smtp_patience_seconds)
-        self._pulse = Pulse("mail dispatcher", patience_seconds=pace.round_patience_seconds)
+        self.health = MailHealth(
+            patience_seconds=pace.smtp_patience_seconds, watch=channel.watch, needed=channel.needed
+        )
+        self._room = Room(channel.name, channel.a_day)
+        self._pulse = Pulse(
+            "mail dispatcher" if channel.name == EMAIL else f"{channel.name} dispatcher",
+            patience_seconds=pace.round_patience_seconds,
+        )
         self.pulses = (self._pulse,)
         self._used_at = 0.0
 
@@ -152,7 +158,9 @@ class MailDispatcher:
 
     def checks(self) -> dict[str, Check]:
         """For readiness."""
-        return {"mail server": self.health.check()}
+        if self._channel.name == EMAIL:
+            return {"mail server": self.health.check()}
+        return {f"{self._channel.name} gateway": self.health.check()}
 
     async def run(self) -> None:
         """Send until stopped. Waits while server or database is away; logs and counts any other error."""
@@ -165,8 +173,13 @@ class MailDispatcher:
                     self._pulse.beat()  # waiting is what the loop should do now
                     self.health.failed(str(error))
                     self.health.publish()
-                    metrics.SMTP_UP.set(0)
-                    log.warning("The mail server is away; waiting.", action="mail.outage", error=str(error))
+                    self._watch.up(False)
+                    log.warning(
+                        "A channel is away; waiting.",
+                        action="mail.outage",
+                        channel=self._channel.name,
+                        error=str(error),
+                    )
                     await self._pause(outage.next_seconds())
                     continue
                 except Exception as error:
@@ -268,7 +281,7 @@ class MailDispatcher:
         try:
             while not self._stopping.is_set():
                 await connection.open()  # before a mail is taken: an outage touches none
-                metrics.SMTP_UP.set(1)
+                self._watch.up(True)
                 taken = self._queue.take(self._system.now()) or await self._claim()
                 if taken is None:
                     return
@@ -287,15 +300,19 @@ class MailDispatcher:
             now = self._system.now()
             if (taken := self._queue.take(now)) is not None:  # another connection has just claimed
                 return taken
-            async with self._database.transaction() as tx:
-                claimed = await ledger.claim(
-                    tx,
-                    now,
-                    lease_seconds=self._pace.lease_seconds,
-                    limit=self._pace.claim,
-                    worker=self._worker,
-                    not_to=self._queue.unavailable(),
-                )
+            try:
+                async with self._database.transaction() as tx:
+                    claimed = await ledger.claim(
+                        tx,
+                        now,
+                        lease_seconds=self._pace.lease_seconds,
+                        limit=self._pace.claim,
+                        worker=self._worker,
+                        not_to=self._queue.unavailable(),
+                        room=self._room,
+                    )
+            except DayIsFull as error:  # the loop waits as in an outage, and says why
+                raise Outage(str(error)) from error
             self._claimed += len(claimed)
             for mail in claimed:
                 self._at("claimed", mail.id)
@@ -375,7 +392,9 @@ class MailDispatcher:
 
         began = monotonic_seconds()
         try:
-            result = await connection.send(self._composer.sender_address, mail.recipient, message, before_data)
+            result = await connection.send(
+                self._composer.sender_address, mail.recipient, message, before_data, message_id=mail.message_id
+            )
         except Outage:
             raise
         except Exception as error:
@@ -391,8 +410,7 @@ class MailDispatcher:
             log.info("A mail was withdrawn before DATA.", action="mail.withdrawn", notification=str(mail.id))
             return None
         self.health.ended(mail.recipient, result)
-        metrics.SMTP_SECONDS.labels(result.label).observe(monotonic_seconds() - began)
-        metrics.ATTEMPTS_TOTAL.labels(mail.kind, result.label).inc()
+        self._watch.attempt(mail.kind, result.label, monotonic_seconds() - began)
         self._at("answered", mail.id)
         return result
 
@@ -404,11 +422,11 @@ class MailDispatcher:
         async with self._database.transaction() as tx:
             expired, recorded = await self._expire(tx, now)
             forward = await bring_forward(tx, now, self._retry_policy, lease_seconds=self._pace.lease_seconds)
-            counts = await backlog(tx, now)
+            counts = await backlog(tx, now, self._channel.name)
         self._swept_at = monotonic_seconds()
         if not (counts.waiting or counts.leased):
             self.health.nothing_due()
-        metrics.observe_backlog(counts, now)
+        self._watch.backlog(counts, now)
         for event in recorded:
             metrics.count_outcome(event)
         if expired:
@@ -436,7 +454,9 @@ class MailDispatcher:
 
     async def _anything_due(self) -> bool:
         async with self._database.read_transaction() as snapshot:
-            return await anything_due(snapshot, self._system.now(), not_to=self._queue.unavailable())
+            return await anything_due(
+                snapshot, self._system.now(), not_to=self._queue.unavailable(), channel=self._channel.name
+            )
 
     def abandon(self) -> None:
         """Drop everything unfinished, as a dying process would."""

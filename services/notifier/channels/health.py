@@ -7,6 +7,7 @@ until several addresses that were well before meet it one after the other.
 from __future__ import annotations
 
 from services.notifier import metrics
+from services.notifier.channels.seam import Watch
 from services.notifier.delivery.states import MailAccepted, MailDeferred, MailRefused, MailUncertain, SendResult
 from shared.runtime.clock import monotonic_seconds
 from shared.telemetry.readiness import Check
@@ -20,8 +21,10 @@ MOST_KNOWN = 10_000
 class MailHealth:
     """When the server last accepted or refused a mail, and since when it does neither. Consuming never waits for it."""
 
-    def __init__(self, *, patience_seconds: float) -> None:
+    def __init__(self, *, patience_seconds: float, watch: Watch = metrics.MAILS, needed: bool = True) -> None:
         self._patience_seconds = patience_seconds
+        self._watch = watch
+        self._needed = needed
         self._success_at: float | None = None
         self._server_since: float | None = None
         self._silent_since: dict[str, float] = {}  # addresses silent since the last success
@@ -61,15 +64,16 @@ class MailHealth:
             return Check(ok=True, detail=f"{last}{told}")
         failing_seconds = now - since
         return Check(
-            ok=failing_seconds <= self._patience_seconds,
+            ok=not self._needed or failing_seconds <= self._patience_seconds,
             detail=f"WARNING no mail has been accepted for {failing_seconds:.0f} s, {self._failure}; {last}",
         )
 
     def publish(self) -> None:
         """Set the gauges."""
         now, since = monotonic_seconds(), self._failing_since
-        metrics.SMTP_FAILING_SECONDS.set(0 if since is None else now - since)
-        metrics.SMTP_LAST_SUCCESS_AGE_SECONDS.set(-1 if self._success_at is None else now - self._success_at)
+        self._watch.health(
+            0.0 if since is None else now - since, -1.0 if self._success_at is None else now - self._success_at
+        )
 
     @property
     def _failing_since(self) -> float | None:

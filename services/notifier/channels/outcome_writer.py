@@ -15,6 +15,7 @@ from uuid import UUID
 
 from services.notifier.delivery import ledger
 from services.notifier.delivery.ledger import ClaimedMail, Ending
+from services.notifier.delivery.next_channel import tell_by_next_channel
 from services.notifier.delivery.states import RetryPolicy, SendResult
 from services.notifier.escalation.store import look_at_refused
 from shared.contract.events import RecordedEvent
@@ -159,6 +160,7 @@ class OutcomeWriter:
                 at = self._business.now()
                 recorded = await ledger.end(tx, endings, now=now, at=at, policy=self._policy)
                 refused = [event.notification_id for event in recorded if event.outcome == "failed"]
+                await tell_by_next_channel(tx, refused, at)
                 await look_at_refused(tx, refused, at)  # whoever is above hears of it sooner
             if marks:
                 held = set(await self._mark(tx, marks, now))

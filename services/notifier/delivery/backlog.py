@@ -19,8 +19,8 @@ _BACKLOG = text("""
            count(*) FILTER (WHERE state IN ('pending', 'retry')) AS waiting,
            count(*) FILTER (WHERE token IS NOT NULL) AS leased,
            min(due_at) FILTER (WHERE due_at <= :now) AS oldest_due,
-           (SELECT count(*) FROM notifications WHERE state = 'unknown') AS unknown
-      FROM notifications WHERE due_at IS NOT NULL OR token IS NOT NULL
+           (SELECT count(*) FROM notifications WHERE state = 'unknown' AND channel = :channel) AS unknown
+      FROM notifications WHERE channel = :channel AND (due_at IS NOT NULL OR token IS NOT NULL)
 """)
 
 # An instant further ahead than any wait we set was written before the clock was set back.
@@ -36,7 +36,10 @@ _BRING_FORWARD = text("""
         OR lease_until > CAST(:lease_until AS timestamptz) + CAST(:tolerance AS interval)
 """)
 _ANYTHING_DUE = text("""
-    SELECT EXISTS (SELECT FROM notifications WHERE due_at <= :now AND recipient <> ALL (CAST(:not_to AS text[])))
+    SELECT EXISTS (
+        SELECT FROM notifications
+         WHERE channel = :channel AND due_at <= :now AND recipient <> ALL (CAST(:not_to AS text[]))
+    )
 """)
 
 
@@ -51,14 +54,17 @@ class Backlog:
     oldest_due: datetime | None
 
 
-async def backlog(tx: ReadTransaction, now: datetime) -> Backlog:
-    """Count the unsettled notices. `now` is system time."""
-    return Backlog(**(await tx.execute(_BACKLOG, {"now": now})).mappings().one())
+async def backlog(tx: ReadTransaction, now: datetime, channel: str = "email") -> Backlog:
+    """Count a channel's unsettled notices. `now` is system time."""
+    return Backlog(**(await tx.execute(_BACKLOG, {"now": now, "channel": channel})).mappings().one())
 
 
-async def anything_due(snapshot: ReadTransaction, now: datetime, *, not_to: Sequence[str] = ()) -> bool:
-    """Whether a claim would find something. not_to: as of `claim`."""
-    return bool((await snapshot.execute(_ANYTHING_DUE, {"now": now, "not_to": list(not_to)})).scalar_one())
+async def anything_due(
+    snapshot: ReadTransaction, now: datetime, *, not_to: Sequence[str] = (), channel: str = "email"
+) -> bool:
+    """Whether something of the channel is due. not_to: as of `claim`."""
+    asked = {"now": now, "not_to": list(not_to), "channel": channel}
+    return bool((await snapshot.execute(_ANYTHING_DUE, asked)).scalar_one())
 
 
 async def bring_forward(tx: Transaction, now: datetime, policy: RetryPolicy, *, lease_seconds: float) -> int:

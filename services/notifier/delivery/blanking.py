@@ -13,13 +13,17 @@ from sqlalchemy import text
 
 from shared.postgres.database import Transaction
 
+#: of a text: gateways repeat the number in any form
+_NUMBER = r"""'\+?[0-9][0-9 .-]{6,}[0-9]'"""
 _ADDRESS = r"""'[^\s<>"'':;,]+@[^\s<>"'':;,]+'"""
 #: neither under way nor due, and to somebody whose record has no address any more
 _ENDED_TO_ONE_WHO_LEFT = """
     n.token IS NULL AND n.due_at IS NULL AND n.state NOT IN ('waiting', 'grouped')
-    AND (EXISTS (SELECT FROM officers o WHERE o.officer_id = n.officer_id AND o.email = '' AND NOT o.active)
-         OR (EXISTS (SELECT FROM people p WHERE p.person_id = n.officer_id AND p.email = '')
-             AND NOT EXISTS (SELECT FROM officers o WHERE o.officer_id = n.officer_id)))
+    AND CASE WHEN n.channel = 'email' THEN
+            EXISTS (SELECT FROM officers o WHERE o.officer_id = n.officer_id AND o.email = '' AND NOT o.active)
+            OR (EXISTS (SELECT FROM people p WHERE p.person_id = n.officer_id AND p.email = '')
+                AND NOT EXISTS (SELECT FROM officers o WHERE o.officer_id = n.officer_id))
+        ELSE EXISTS (SELECT FROM people p WHERE p.person_id = n.officer_id AND p.phone = '') END
 """
 _LETTERS_OF = text(f"""
     SELECT n.id FROM notifications n
@@ -37,6 +41,19 @@ _RESENDS = text(f"""
 _ATTEMPTS = text(f"""
     UPDATE attempts SET answer = regexp_replace(answer, {_ADDRESS}, '…', 'g')
      WHERE notification_id = ANY(CAST(:ids AS uuid[])) AND answer LIKE '%@%'
+""")  # noqa: S608 - constants
+_TEXT_ATTEMPTS = text(f"""
+    UPDATE attempts SET answer = regexp_replace(answer, {_NUMBER}, '…', 'g')
+     WHERE notification_id = ANY(CAST(:ids AS uuid[])) AND channel <> 'email'
+""")  # noqa: S608 - constants
+_TEXT_REASONS = text(f"""
+    UPDATE notifications SET reason = regexp_replace(reason, {_NUMBER}, '…', 'g')
+     WHERE id = ANY(CAST(:ids AS uuid[])) AND channel <> 'email' AND reason IS NOT NULL
+""")  # noqa: S608 - constants
+_TEXT_RESENDS = text(f"""
+    UPDATE resends r SET from_reason = regexp_replace(r.from_reason, {_NUMBER}, '…', 'g')
+      FROM notifications n
+     WHERE n.id = r.notification_id AND n.channel <> 'email' AND n.id = ANY(CAST(:ids AS uuid[]))
 """)  # noqa: S608 - constants
 _NOTIFICATIONS = text(f"""
     UPDATE notifications SET recipient = '', reason = regexp_replace(reason, {_ADDRESS}, '…', 'g')
@@ -61,6 +78,6 @@ async def blank_ended(tx: Transaction, ids: Collection[UUID]) -> int:
 async def _blank(tx: Transaction, ids: Collection[UUID]) -> int:
     if not ids:
         return 0
-    for statement in (_RESENDS, _ATTEMPTS):
+    for statement in (_RESENDS, _ATTEMPTS, _TEXT_RESENDS, _TEXT_ATTEMPTS, _TEXT_REASONS):
         await tx.execute(statement, {"ids": ids})
     return (await tx.execute(_NOTIFICATIONS, {"ids": ids})).rowcount

@@ -18,6 +18,7 @@ from sqlalchemy import text
 
 from services.notifier.delivery.blanking import blank_ended
 from services.notifier.delivery.ledger import publish_outcomes
+from services.notifier.delivery.next_channel import tell_by_next_channel
 from services.notifier.escalation.store import look_at_refused
 from shared.contract.events import RecordedEvent
 from shared.contract.ids import new_id
@@ -162,6 +163,7 @@ async def take(
             raise KeyTaken
     if not failed:
         return [], []
+    await tell_by_next_channel(tx, failed, at)
     await blank_ended(tx, failed)
     await look_at_refused(tx, failed, at)
     return failed, await publish_outcomes(tx, failed, at)

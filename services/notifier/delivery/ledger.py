@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any, get_args
 from uuid import UUID
 
@@ -28,9 +28,11 @@ from services.notifier.delivery.states import (
     settle,
 )
 from shared.contract.events import NoticeRecorded, NotificationKind, NotificationRecorded, RecordedEvent
+from shared.contract.reporting_window import local_day
 from shared.outbox import caused_by, publish
 from shared.postgres import bulk
 from shared.postgres.database import Transaction
+from shared.runtime.clock import LOCAL_ZONE
 
 MAX_ANSWER_CHARACTERS = 500
 #: the names in a letter, as the registry has them when the mail goes out
@@ -89,10 +91,29 @@ class _Change:
     grouped: bool = False  # other notices share the mail
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Whose messages are claimed, and how many of them in a day; None: any number."""
+
+    channel: str = "email"
+    a_day: int | None = None
+
+
+class DayIsFull(Exception):
+    """As many messages of the channel as its day allows have gone out."""
+
+
+# one claim at a time, so that two processes do not both take the last of a day
+_ALONE = text("SELECT pg_advisory_xact_lock(hashtext('notifier: limit of a day'), hashtext(:channel))")
+_USED = text("""
+    SELECT count(*) FROM attempts
+     WHERE channel = :channel AND channel <> 'email' AND claimed_at >= :since
+       AND (in_data_at IS NOT NULL OR outcome IS NULL)
+""")
 _CLAIM = text("""
     WITH due AS (
         SELECT id FROM notifications
-         WHERE due_at <= :now AND state IN ('pending', 'retry', 'unknown')
+         WHERE channel = :channel AND due_at <= :now AND state IN ('pending', 'retry', 'unknown')
            AND recipient <> ALL (CAST(:not_to AS text[]))
          ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
     ), claimed AS (
@@ -102,8 +123,8 @@ _CLAIM = text("""
           FROM due WHERE n.id = due.id
         RETURNING n.*
     ), logged AS (
-        INSERT INTO attempts (token, notification_id, number, worker, resend, claimed_at)
-        SELECT token, id, attempts, :worker, unknowns > 0, greatest(:now, first_tried_at) FROM claimed
+        INSERT INTO attempts (token, notification_id, number, worker, resend, claimed_at, channel)
+        SELECT token, id, attempts, :worker, unknowns > 0, greatest(:now, first_tried_at), channel FROM claimed
     )
     SELECT c.id, c.token, c.obligation, c.kind, c.step, c.recipient, c.message_id, c.created_at, c.facts,
            CASE WHEN c.resends = 0 THEN c.attempts ELSE 1 + (
@@ -240,12 +261,26 @@ _TAKE_EXPIRED = text("""
 
 
 async def claim(
-    tx: Transaction, now: datetime, *, lease_seconds: float, limit: int, worker: str, not_to: Sequence[str] = ()
+    tx: Transaction,
+    now: datetime,
+    *,
+    lease_seconds: float,
+    limit: int,
+    worker: str,
+    not_to: Sequence[str] = (),
+    room: Room = Room(),
 ) -> list[ClaimedMail]:
     """Lease up to `limit` due notices and begin an attempt for each; rows locked by another dispatcher are skipped.
 
-    not_to: addresses to which none is claimed.
+    not_to: addresses to which none is claimed. Raises DayIsFull.
     """
+    if room.a_day is not None:
+        await tx.execute(_ALONE, {"channel": room.channel})
+        since = datetime.combine(local_day(now), time(0), LOCAL_ZONE)
+        used = (await tx.execute(_USED, {"channel": room.channel, "since": since})).scalar_one()
+        limit = min(limit, room.a_day - used)
+        if limit <= 0:
+            raise DayIsFull(f"the {room.a_day} messages of the day are used up")
     rows = await tx.execute(
         _CLAIM,
         {
@@ -254,6 +289,7 @@ async def claim(
             "limit": limit,
             "worker": worker,
             "not_to": list(not_to),
+            "channel": room.channel,
         },
     )
     return [_claimed(row) for row in rows.mappings()]

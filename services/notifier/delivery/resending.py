@@ -14,6 +14,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from services.notifier.channels.gateway.numbers import number_of
 from services.notifier.delivery.states import other_message_id
 from services.notifier.planning.store import STILL_SO
 from shared.contract.events.fields import usable_address
@@ -24,7 +25,9 @@ Listed = Literal["failed", "unknown", "sent", "retry", "pending", "skipped", "ca
 
 _LIST = text("""
     SELECT id, state, kind, step, obligation, recipient, reason, settled_at, attempts, resends FROM notifications
-     WHERE state = :state AND (CAST(:before AS uuid) IS NULL OR id < :before) ORDER BY id DESC LIMIT :limit
+     WHERE state = :state AND (CAST(:before AS uuid) IS NULL OR id < :before)
+       AND (CAST(:channel AS text) IS NULL OR channel = :channel)
+     ORDER BY id DESC LIMIT :limit
 """)
 _LOCK_OBLIGATIONS = text("""
     SELECT obligation FROM obligations
@@ -32,7 +35,8 @@ _LOCK_OBLIGATIONS = text("""
      ORDER BY obligation FOR UPDATE
 """)
 _LOCK = text(f"""
-    SELECT n.id, n.mail_id, n.state, n.reason, n.recipient, n.message_id, n.due_at, n.obligation, {STILL_SO} AS still_so
+    SELECT n.id, n.channel, n.mail_id, n.state, n.reason, n.recipient, n.message_id, n.due_at, n.obligation,
+           {STILL_SO} AS still_so
       FROM notifications n JOIN obligations o ON o.obligation = n.obligation
      WHERE n.id = ANY(CAST(:ids AS uuid[])) ORDER BY n.id FOR UPDATE OF n
 """)  # noqa: S608 - constants
@@ -75,15 +79,20 @@ class ResendAnswer:
     en: str = ""
 
 
-async def listed(tx: ReadTransaction, state: Listed, *, before: UUID | None, limit: int) -> Sequence[Mapping[str, Any]]:
-    """Notifications in a state, newest first, before the id `before`."""
-    rows = await tx.execute(_LIST, {"state": state, "before": before, "limit": limit})
+async def listed(
+    tx: ReadTransaction, state: Listed, *, before: UUID | None, limit: int, channel: str | None = None
+) -> Sequence[Mapping[str, Any]]:
+    """Notifications in a state, newest first, before the id `before`; of one channel where it is given."""
+    rows = await tx.execute(_LIST, {"state": state, "before": before, "limit": limit, "channel": channel})
     return [dict(row) for row in rows.mappings()]
 
 
 async def resend(tx: Transaction, order: ResendOrder, *, now: datetime, domain: str) -> list[ResendAnswer]:
-    """Make due again what may be sent again; `now` is system time. Raises ValueError for an unusable address."""
-    if order.to is not None and not usable_address(order.to):
+    """Make due again what may be sent again; `now` is system time. Raises ValueError for an unusable address.
+
+    `order.to` of a text is a telephone number.
+    """
+    if order.to is not None and not (usable_address(order.to) or number_of(order.to)):
         raise ValueError(order.to)
     ids = sorted(set(order.ids))
     await tx.execute(_LOCK_OBLIGATIONS, {"ids": ids})
@@ -96,7 +105,7 @@ async def resend(tx: Transaction, order: ResendOrder, *, now: datetime, domain: 
         elif refusal := _refusal(dict(row), order):
             answers.append(ResendAnswer(notice_id, False, vi=refusal[0], en=refusal[1]))
         else:
-            recipient = order.to or row["recipient"]
+            recipient = _address(row["channel"], order.to) or row["recipient"]
             first = row["message_id"]
             again = {
                 "id": notice_id,
@@ -122,11 +131,23 @@ async def resend(tx: Transaction, order: ResendOrder, *, now: datetime, domain: 
     return answers
 
 
+def _address(channel: str, to: str | None) -> str | None:
+    """The other address as the channel keeps it; None where it is none of that channel."""
+    if to is None:
+        return None
+    return (to if usable_address(to) else None) if channel == "email" else number_of(to)
+
+
 def _refusal(row: Mapping[str, Any], order: ResendOrder) -> tuple[str, str] | None:
     if row["mail_id"] not in (None, row["id"]):
         return (
             f"thư {row['mail_id']} báo việc này; hãy gửi lại thư đó",
             f"mail {row['mail_id']} tells of it: resend that",
+        )
+    if order.to is not None and _address(row["channel"], order.to) is None:
+        return (
+            f"--to không phải địa chỉ của kênh {row['channel']}",
+            f"--to is no address of the channel {row['channel']}",
         )
     if row["recipient"] == "" and order.to is None:
         return (

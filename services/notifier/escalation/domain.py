@@ -169,7 +169,8 @@ def announce(
             with contextlib.suppress(CalendarGap):
                 if calendar is not None:
                     facts = _with_next(facts, ladder, place, obligation.deadline, notice.at, calendar)
-            notice = replace(notice, facts=facts, urgent=ladder.rungs[place - 1].urgent)
+            rung = ladder.rungs[place - 1]
+            notice = replace(notice, facts=facts, urgent=rung.urgent, channels=rung.channels)
         told.append(notice)
     return tuple(told)
 
@@ -351,7 +352,7 @@ def _notice(
         ),
         at=now,
     )
-    return replace(notice, urgent=rung.urgent)
+    return replace(notice, urgent=rung.urgent, channels=rung.channels)
 
 
 def _told_earlier(done: Climb, directory: Directory) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from services.notifier.escalation.domain import Climb, Escalation, Resolution
 from services.notifier.escalation.publishing import as_published, publish_escalations
 from services.notifier.planning.directory import Officer
 from services.notifier.planning.domain import LetterFacts, Notice, Obligation
-from services.notifier.planning.store import kept_facts
+from services.notifier.planning.store import CHANNEL, kept_facts
 from shared.postgres import bulk
 from shared.postgres.database import ReadTransaction, Transaction
 
@@ -54,13 +54,13 @@ _RESOLVE = text(f"""
          WHERE e.obligation = row.obligation AND e.resolved_at IS NULL
         RETURNING {_ENDED}, e.document ->> 'step' AS step
     ), told AS (
-        SELECT DISTINCT ON (n.obligation, n.officer_id) n.obligation, n.officer_id, n.recipient, n.facts
+        SELECT DISTINCT ON (n.obligation, n.officer_id) n.obligation, n.officer_id, n.recipient, n.facts, n.channel
           FROM over JOIN notifications n ON n.obligation = over.obligation
          WHERE n.kind = 'escalation' AND n.state IN ('sent', 'in_data', 'unknown', 'grouped') AND n.recipient <> ''
            AND starts_with(n.step, over.step || '/')
          ORDER BY n.obligation, n.officer_id, n.id DESC
     )
-    SELECT over.*, told.officer_id, told.recipient, told.facts
+    SELECT over.*, told.officer_id, told.recipient, told.facts, told.channel
       FROM over LEFT JOIN told ON told.obligation = over.obligation ORDER BY over.obligation, told.officer_id
 """)  # noqa: S608 - column names of this module
 
@@ -88,9 +88,14 @@ _OPEN_OF = text(f"""
 _OF_ONE = text(f"""
     SELECT {_COLUMNS} FROM escalations WHERE obligation = :key ORDER BY number
 """)  # noqa: S608 - column names of this module
+# by every channel that the rung names; while one of them may still tell the person nobody else is told
 _FAILED = text("""
-    SELECT obligation, step, officer_id FROM notifications
-     WHERE kind = 'escalation' AND state = 'failed' AND obligation = ANY(CAST(:keys AS text[]))
+    SELECT n.obligation, n.step, n.officer_id FROM notifications n
+     WHERE n.kind = 'escalation' AND n.state = 'failed' AND n.obligation = ANY(CAST(:keys AS text[]))
+       AND NOT EXISTS (
+           SELECT FROM notifications other
+            WHERE other.obligation = n.obligation AND other.step = n.step AND other.officer_id = n.officer_id
+              AND other.channel <> n.channel AND other.state NOT IN ('failed', 'skipped'))
 """)
 _TOLD_UNTIL = text("SELECT until FROM told_before")
 _SAVED = {
@@ -175,8 +180,10 @@ async def resolve(
 
 
 def _resolved(obligation: Obligation, row: Mapping[Any, Any], facts: LetterFacts) -> Notice:
-    person = Officer(row["officer_id"], "", facts.recipient_name, facts.recipient_title, row["recipient"], "")
-    return Notice.about(
+    by_mail = row["channel"] == CHANNEL
+    address = row["recipient"] if by_mail else ""
+    person = Officer(row["officer_id"], "", facts.recipient_name, facts.recipient_title, address, "")
+    notice = Notice.about(
         obligation,
         kind="resolved",
         step=f"{row['step']}/resolved",
@@ -186,6 +193,7 @@ def _resolved(obligation: Obligation, row: Mapping[Any, Any], facts: LetterFacts
         ),
         at=row["resolved_at"],
     )  # fmt: skip
+    return notice if by_mail else replace(notice, channels=(row["channel"],))
 
 
 async def look_again(tx: Transaction, keys: Mapping[str, datetime]) -> None:
@@ -236,7 +244,7 @@ def _escalation(row: Mapping[Any, Any]) -> Escalation:
 
 
 async def failed(tx: ReadTransaction, keys: Collection[str]) -> dict[str, set[tuple[str, str]]]:
-    """By obligation, (step, person) of escalation notices that the mail server refused for good."""
+    """By obligation, (step, person) of escalation notices that no channel could deliver."""
     found: dict[str, set[tuple[str, str]]] = {}
     for row in await tx.execute(_FAILED, {"keys": sorted(keys)}):
         found.setdefault(row.obligation, set()).add((row.step, row.officer_id))

@@ -34,13 +34,21 @@ class EscalationSweep:
     """`tick` and `audit` are tickers'."""
 
     def __init__(
-        self, business: Clock, system: Clock, ladders: LadderShelf, *, message_id_domain: str, waits: bool = False
+        self,
+        business: Clock,
+        system: Clock,
+        ladders: LadderShelf,
+        *,
+        message_id_domain: str,
+        waits: bool = False,
+        channels: frozenset[str] = frozenset(),
     ) -> None:
         self._ladders = ladders
         self._business = business
         self._system = system
         self._domain = message_id_domain
         self._waits = waits
+        self._channels = channels
 
     async def tick(self, tx: Transaction) -> int:
         """Move up to AT_ONCE escalations; return how many were looked at."""
@@ -79,7 +87,7 @@ class EscalationSweep:
             metrics.ESCALATIONS_RESOLVED_TOTAL.labels(resolution).inc()
         for kind, state in await planning.insert_notices(
             tx, [*notices, *resolved], now=self._system.now(), domain=self._domain,
-            waits_from=now if self._waits else None,
+            waits_from=now if self._waits else None, channels=self._channels,
         ):  # fmt: skip
             metrics.PLANNED_TOTAL.labels(kind, state).inc()
         heard = await telling.audience(tx, {notice.agency for notice in notices}, telling.today(self._business))

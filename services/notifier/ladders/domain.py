@@ -21,7 +21,9 @@ from shared.runtime.clock import LOCAL_ZONE
 #: provincial office (Văn phòng UBND), chair (Chủ tịch UBND); from the lowest up
 RungRole = Literal["officer", "head", "head_above", "provincial_office", "chair"]
 ROLES: tuple[RungRole, ...] = get_args(RungRole)
-RungChannel = Literal["email"]
+#: of short texts, each through the gateway that the operator describes
+TextChannel = Literal["sms", "zalo"]
+RungChannel = Literal["email", "sms", "zalo"]
 #: how a report stands when its deadline has passed: nothing was sent, or what was sent was returned
 Severity = Literal["nothing_sent", "returned"]
 

@@ -39,7 +39,7 @@ _DUE = text("""
 _WAITING = text("""
     SELECT n.id, n.obligation, n.agency, n.regime, n.period, n.kind, n.officer_id, n.recipient, n.facts, n.wait_until,
            n.urgent, coalesce(n.reason, '') AS held, o.deadline,
-           r.name AS regime_name, r.name_en AS regime_name_en, q.title AS request, q.title_en AS request_en
+           n.channel, r.name AS regime_name, r.name_en AS regime_name_en, q.title AS request, q.title_en AS request_en
       FROM notifications n
       JOIN obligations o ON o.obligation = n.obligation
       LEFT JOIN regimes r ON r.code = o.regime AND r.regime_version = o.regime_version
@@ -48,8 +48,8 @@ _WAITING = text("""
      ORDER BY n.id LIMIT :limit FOR UPDATE OF n SKIP LOCKED
 """)
 _SENT = text("""
-    SELECT officer_id, count(DISTINCT coalesce(mail_id, id)) AS mails FROM notifications
-     WHERE officer_id = ANY(CAST(:people AS text[])) AND released_at >= :since GROUP BY officer_id
+    SELECT officer_id, channel, count(DISTINCT coalesce(mail_id, id)) AS mails FROM notifications
+     WHERE officer_id = ANY(CAST(:people AS text[])) AND released_at >= :since GROUP BY officer_id, channel
 """)
 _HELD = {"id": "uuid", "wait_until": "timestamptz", "reason": "text"}
 _HOLD = text(f"""
@@ -184,9 +184,10 @@ async def waiting(tx: Transaction, people: Collection[str]) -> Sequence[RowMappi
     return rows.mappings().all()
 
 
-async def mails_since(tx: ReadTransaction, people: Collection[str], since: datetime) -> dict[str, int]:
-    """How many mails to each of these people were released since then. `since`: business time."""
-    return {row.officer_id: row.mails for row in await tx.execute(_SENT, {"people": sorted(people), "since": since})}
+async def mails_since(tx: ReadTransaction, people: Collection[str], since: datetime) -> dict[tuple[str, str], int]:
+    """By person and channel, how many mails to each of these people were released since then (business time)."""
+    rows = await tx.execute(_SENT, {"people": sorted(people), "since": since})
+    return {(row.officer_id, row.channel): row.mails for row in rows}
 
 
 async def hold(tx: Transaction, holds: Iterable[Hold]) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime, time
 from typing import Any
 from uuid import UUID
 
+from msgspec.structs import replace
 from sqlalchemy import RowMapping
 
 from services.notifier import metrics
@@ -23,7 +24,9 @@ from shared.runtime.clock import LOCAL_ZONE, Clock
 class MailingSweep:
     """`tick` is a ticker's; one instance sweeps at a time."""
 
-    def __init__(self, business: Clock, system: Clock) -> None:
+    def __init__(self, business: Clock, system: Clock, limits: Mapping[str, int] | None = None) -> None:
+        """limits: of short texts to one person in a day, by channel; of mails the mailing rules say it."""
+        self._limits = limits or {}
         self._business = business
         self._system = system
         self._rules = RulesShelf()
@@ -44,22 +47,23 @@ class MailingSweep:
         silences = Silences(await store.silences(tx, now, {row["agency"] for row in rows}))
         since = datetime.combine(local_day(now), time(0), LOCAL_ZONE)
         sent = await store.mails_since(tx, people, since)
-        by_person: dict[tuple[str, str], list[RowMapping]] = {}  # and address
+        by_person: dict[tuple[str, str, str], list[RowMapping]] = {}  # and channel and address
         for row in rows:
-            by_person.setdefault((row["officer_id"], row["recipient"]), []).append(row)
+            by_person.setdefault((row["officer_id"], row["channel"], row["recipient"]), []).append(row)
         holds: list[Hold] = []
         letters: list[tuple[UUID, UUID | None, str | None]] = []
-        for (person, _), waiting in by_person.items():
+        for (person, channel, _), waiting in by_person.items():
             known = {row["id"]: row for row in waiting}
-            day = Day(now, calendar, sent.get(person, 0))
-            for outcome in decide([_matter(row) for row in waiting], rules, silences, day):
+            day = Day(now, calendar, sent.get((person, channel), 0))
+            ours = replace(rules, mails_a_day=self._limits.get(channel, rules.mails_a_day))
+            for outcome in decide([_matter(row) for row in waiting], ours, silences, day):
                 match outcome:
                     case Hold():
                         holds.append(outcome)
                         metrics.MAILS_HELD_TOTAL.labels(outcome.why.partition(":")[0]).inc()
                     case Release(ids=ids):
                         letters += letter([known[notice] for notice in ids])
-                        sent[person] = sent.get(person, 0) + 1
+                        sent[person, channel] = sent.get((person, channel), 0) + 1
                         metrics.MATTERS_RELEASED_TOTAL.labels("together" if len(ids) > 1 else "alone").inc(len(ids))
         await store.hold(tx, holds)
         await store.release(tx, letters, now=now, system=self._system.now())

@@ -157,6 +157,7 @@ class Notice(Struct, frozen=True):
     cancelled: CancelReason | None = None
     skipped: str | None = None
     urgent: bool = False
+    channels: tuple[str, ...] = ("email",)  # in the order in which they are tried
 
     @classmethod
     def about(

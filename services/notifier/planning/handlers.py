@@ -61,6 +61,7 @@ class PlanningContext:
     message_id_domain: str
     ladders: LadderShelf = field(default_factory=LadderShelf)
     calendars: CalendarShelf = field(default_factory=CalendarShelf)
+    channels: frozenset[str] = frozenset()  # beside e-mail, for rungs of ladders that name them
     waits: bool = False  # notices wait for their window (mailing rules); else they go out as they are planned
 
     def waits_from(self) -> datetime | None:
@@ -91,7 +92,9 @@ async def apply_registry(
     persons = [record for record in records if isinstance(record, PersonRegistered)]
     await store.PERSONS.save(tx, persons)
     without_address = {officer.officer_id for officer in officers if not officer.email}
-    without_address |= {person.person_id for person in persons if not store.email_of(person)}
+    without_address |= {
+        person.person_id for person in persons if not (store.email_of(person) and store.phone_of(person))
+    }
     await blank_contacts(tx, without_address)
     metrics.RETAKEN_TOTAL.inc(await unsendable.compose_again(tx, _changes(records), now))
     if officers:
@@ -388,6 +391,11 @@ class _Plans:
             for notice in resolved
         ]
         for kind, state in await store.insert_notices(
-            tx, planned, now=now, domain=context.message_id_domain, waits_from=context.waits_from()
+            tx,
+            planned,
+            now=now,
+            domain=context.message_id_domain,
+            waits_from=context.waits_from(),
+            channels=context.channels,
         ):
             metrics.PLANNED_TOTAL.labels(kind, state).inc()

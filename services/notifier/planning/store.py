@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from sqlalchemy import RowMapping, TextClause, text
 
 from services.notifier import tables
+from services.notifier.channels.gateway.numbers import number_of
 from services.notifier.delivery.blanking import blank_ended
 from services.notifier.delivery.states import message_id
 from services.notifier.planning.directory import REVIEWERS, Agency, Directory, Officer, Person
@@ -53,6 +54,12 @@ def email_of(person: PersonRegistered) -> str:
     return next((contact.address for contact in person.contacts if contact.channel == CHANNEL), "")
 
 
+def phone_of(person: PersonRegistered) -> str:
+    """The person's telephone number as +84…; empty where there is none."""
+    numbers = (number_of(contact.address) for contact in person.contacts if contact.channel == "phone")
+    return next((number for number in numbers if number is not None), "")
+
+
 def reviews_at(person: PersonRegistered) -> list[str]:
     """At which agencies the person holds an office whose holders review."""
     return sorted({office.agency for office in person.offices if office.role in REVIEWERS})
@@ -70,6 +77,7 @@ PERSONS = Projection(
     PersonRegistered,
     values={
         "email": lambda person: email_of(person),
+        "phone": lambda person: phone_of(person),
         "offices": lambda person: msgspec.json.encode(person.model_dump(mode="json")["offices"]).decode(),
         "digests": lambda person: None if person.digests is None else json.dumps(person.digests),
         "reviews_at": lambda person: msgspec.json.encode(reviews_at(person)).decode(),
@@ -239,6 +247,7 @@ _INSERTED = {
     "step": "text", "officer_id": "text", "channel": "text", "recipient": "text", "message_id": "text",
     "submission_version": "int", "facts": "jsonb", "state": "text", "reason": "text", "created_at": "timestamptz",
     "due_at": "timestamptz", "traceparent": "text", "wait_until": "timestamptz", "urgent": "boolean",
+    "next_channels": "jsonb",
 }  # fmt: skip
 #: columns in which a notice from before a lost database differs: it enters the ledger, and nobody receives it again
 _IF_SENT_BEFORE = {
@@ -246,6 +255,7 @@ _IF_SENT_BEFORE = {
     "reason": "CASE WHEN sent_before THEN 'told_before' ELSE reason END",
     "due_at": "CASE WHEN NOT sent_before THEN due_at END",
     "wait_until": "CASE WHEN NOT sent_before THEN wait_until END",
+    "next_channels": "ARRAY(SELECT jsonb_array_elements_text(next_channels))",
 }
 _INSERT_NOTICES = text(f"""
     INSERT INTO notifications ({bulk.names(_INSERTED)})
@@ -303,6 +313,8 @@ _REVIVE = text(f"""
            due_at = CASE WHEN CAST(:waits_from AS timestamptz) IS NULL THEN CAST(:now AS timestamptz) END
       FROM {bulk.unnest(_REVIVED)} WHERE notifications.id = row.id AND notifications.state = 'skipped'
 """)  # noqa: S608 - column names of this module
+
+_PHONES = text("SELECT person_id, phone FROM people WHERE person_id = ANY(CAST(:ids AS text[])) AND phone <> ''")
 
 _TOLD_BEFORE = text("""
     INSERT INTO told_before (until) SELECT :until WHERE NOT EXISTS (SELECT FROM notifications)
@@ -451,16 +463,31 @@ async def _take_apart(tx: Transaction, over: Mapping[UUID, tuple[UUID, str]], no
 
 
 async def insert_notices(
-    tx: Transaction, notices: Sequence[Notice], *, now: datetime, domain: str, waits_from: datetime | None = None
+    tx: Transaction,
+    notices: Sequence[Notice],
+    *,
+    now: datetime,
+    domain: str,
+    waits_from: datetime | None = None,
+    channels: Collection[str] = (),
 ) -> list[tuple[str, str]]:
     """Enter notices into the ledger; one that is there already is left as it is.
 
     now: system time; domain: right side of the Message-IDs; waits_from: they wait for their window since then (business
-    time), else they are due at once. Returns (kind, state) of those entered.
+    time), else they are due at once; channels: those that there are beside e-mail. Returns (kind, state) of those
+    entered.
     """
     if not notices:
         return []
-    rows = (_row(notice, now, domain, waits_from) for notice in notices)
+    by_text = {
+        notice.officer.officer_id
+        for notice in notices
+        if notice.officer is not None and any(channel in channels for channel in notice.channels)
+    }
+    phones: dict[str, str] = {}
+    if by_text:
+        phones = {row.person_id: row.phone for row in await tx.execute(_PHONES, {"ids": sorted(by_text)})}
+    rows = (_row(notice, now, domain, waits_from, _ways(notice, channels, phones)) for notice in notices)
     result = await tx.execute(_INSERT_NOTICES, bulk.parameters(_INSERTED, rows))
     return [(kind, state) for kind, state in result]
 
@@ -510,11 +537,29 @@ def facts_json(facts: LetterFacts) -> str:
     return LETTER_FACTS.dump_json(facts).decode()
 
 
-def _row(notice: Notice, now: datetime, domain: str, waits_from: datetime | None) -> Sequence[Any]:
+def _ways(notice: Notice, channels: Collection[str], phones: Mapping[str, str]) -> list[tuple[str, str]]:
+    """(channel, address) by which the person can be reached, in the rung's order; by mail where that names none."""
+    if notice.officer is None:
+        return [(CHANNEL, "")]
+    ways = []
+    for channel in notice.channels:
+        if channel == CHANNEL and notice.officer.email:
+            ways.append((channel, notice.officer.email))
+        elif channel in channels and (phone := phones.get(notice.officer.officer_id)):
+            ways.append((channel, phone))
+    return ways or [(CHANNEL, notice.officer.email)]
+
+
+def _row(
+    notice: Notice, now: datetime, domain: str, waits_from: datetime | None, ways: Sequence[tuple[str, str]]
+) -> Sequence[Any]:
     """In the order of _INSERTED."""
     state, reason = "pending" if waits_from is None else "waiting", None
+    (channel, address), *later = ways
     if notice.officer is None:
         state, reason = "skipped", notice.skipped or "nobody"
+    elif not address:
+        state, reason = "skipped", f"no_contact:{notice.officer.officer_id}"
     elif notice.cancelled is not None:
         state, reason = "cancelled", notice.cancelled
     officer_id = notice.officer.officer_id if notice.officer else ""
@@ -527,9 +572,9 @@ def _row(notice: Notice, now: datetime, domain: str, waits_from: datetime | None
         notice.kind,
         notice.step,
         officer_id,
-        CHANNEL,
-        notice.officer.email if notice.officer else None,
-        message_id(notice.obligation, notice.step, officer_id, CHANNEL, domain),
+        channel,
+        address or None,
+        message_id(notice.obligation, notice.step, officer_id, channel, domain),
         notice.submission_version,
         facts_json(notice.facts),
         state,
@@ -539,6 +584,7 @@ def _row(notice: Notice, now: datetime, domain: str, waits_from: datetime | None
         cause_of(notice.obligation),
         waits_from if state == "waiting" else None,
         notice.urgent,
+        json.dumps([channel for channel, _ in later]),
     )
 
 

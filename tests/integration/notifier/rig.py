@@ -12,8 +12,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from services.notifier.channels.dispatcher import At, MailDispatcher, Pace
+from services.notifier.channels.email.channel import email_channel
+from services.notifier.channels.email.smtp import Server
 from services.notifier.channels.outcome_writer import OutcomeWriter
-from services.notifier.channels.smtp import Server
+from services.notifier.channels.seam import Channel
 from services.notifier.consumer import inbounds
 from services.notifier.delivery.states import RetryPolicy
 from services.notifier.ladders.data import parse_ladder
@@ -200,10 +202,14 @@ class World:
         )
     )
 
+    channels: frozenset[str] = frozenset()  # beside e-mail
+
     async def feed(self, name: str, *events: EventModel) -> Batch[Any]:
         """One batch through the subscription of that name, committed."""
         inbound = next(
-            inbound for inbound in inbounds(PlanningContext(self.system, self.business, DOMAIN)) if inbound.name == name
+            inbound
+            for inbound in inbounds(PlanningContext(self.system, self.business, DOMAIN, channels=self.channels))
+            if inbound.name == name
         )
         batch: Batch[Any] = Batch.of(events)
         async with self.database.transaction() as tx:
@@ -215,6 +221,26 @@ class World:
         body = DEFAULT_LADDER.replace("version: 2", "version: 9").replace("grace_above: 1d", "grace_above: 0h")
         async with self.database.transaction() as tx:
             await load_ladders(tx, [parse_ladder("x", body.encode())])
+
+    def texts(self, channel: Channel, **pace: Any) -> MailDispatcher:
+        """The dispatcher of a channel of short texts."""
+        return MailDispatcher(
+            self.database,
+            OutcomeWriter(
+                self.database,
+                system=self.system,
+                business=self.business,
+                policy=self.policy,
+                lease_seconds=self.pace.lease_seconds,
+            ),
+            channel,
+            system=self.system,
+            business=self.business,
+            retry_policy=self.policy,
+            pace=replace(self.pace, **pace),
+            worker="texts",
+            grace_seconds=5,
+        )
 
     def dispatcher(
         self,
@@ -243,8 +269,9 @@ class World:
                 policy=self.policy,
                 lease_seconds=self.pace.lease_seconds,
             ),
-            Composer(Originator(f"khong-tra-loi@{DOMAIN}")),
-            server,
+            email_channel(
+                Composer(Originator(f"khong-tra-loi@{DOMAIN}")), server, pace.get("connections", self.pace.connections)
+            ),
             system=self.system,
             business=self.business,
             retry_policy=self.policy,

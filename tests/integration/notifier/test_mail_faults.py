@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from services.notifier.channels.smtp import Outage
+from services.notifier.channels.seam import Outage
 from tests.fakes.smtp import AcceptThenDrop, AcceptThenHang, Act, Answer, Drop, FakeSmtp, Garbage, Hang, Slow
 from tests.integration.notifier.rig import World, eventually, i5_violations
 

@@ -12,9 +12,10 @@ from sqlalchemy import text
 
 from services.notifier.channels import dispatcher, health
 from services.notifier.channels.dispatcher import MailDispatcher
+from services.notifier.channels.email import smtp as email
 from services.notifier.channels.health import MailHealth
 from services.notifier.channels.outcome_writer import OutcomeWriter
-from services.notifier.channels.smtp import Connection, Outage
+from services.notifier.channels.seam import Connection, Outage
 from services.notifier.delivery import ledger
 from services.notifier.delivery.ledger import ClaimedMail
 from services.notifier.delivery.states import MailAccepted, MailDeferred, MailRefused, MailUncertain, SendResult
@@ -37,14 +38,14 @@ async def test_a_mail_that_meets_an_unforeseen_fault_has_failed_and_its_neighbou
     world: World, smtp: FakeSmtp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await two_mails(world)
-    send = Connection.send
+    send = email.Connection.send
 
-    async def faulty(self: Connection, by: str, recipient: str, *rest: Any) -> SendResult | None:
+    async def faulty(self: email.Connection, by: str, recipient: str, *rest: Any, **given: Any) -> SendResult | None:
         if recipient.startswith("commune"):
             raise UnicodeEncodeError("ascii", "ấ", 0, 1, "ordinal not in range")
-        return await send(self, by, recipient, *rest)
+        return await send(self, by, recipient, *rest, **given)
 
-    monkeypatch.setattr(Connection, "send", faulty)
+    monkeypatch.setattr(email.Connection, "send", faulty)
     await world.dispatcher(smtp, connections=1).round()
     rows = {row["agency"]: row for row in await world.ledger()}
     assert {code: row["state"] for code, row in rows.items()} == {"H99.12": "sent", COMMUNE: "failed"}
@@ -56,10 +57,10 @@ async def test_the_control_without_isolation_the_fault_ends_the_round(
 ) -> None:
     await two_mails(world)
 
-    async def faulty(*given: Any) -> SendResult | None:
+    async def faulty(*given: Any, **named: Any) -> SendResult | None:
         raise KeyError("unforeseen")
 
-    monkeypatch.setattr(Connection, "send", faulty)
+    monkeypatch.setattr(email.Connection, "send", faulty)
     monkeypatch.setattr(dispatcher, "is_infrastructure", lambda error: True)  # every fault is raised, as it was before
     with pytest.raises(KeyError):
         await world.dispatcher(smtp, connections=1).round()
@@ -117,7 +118,7 @@ async def test_a_name_of_any_length_costs_little(world: World, smtp: FakeSmtp) -
         mails = await ledger.claim(tx, world.system.now(), lease_seconds=60, limit=2, worker="test")
     (mail,) = [mail for mail in mails if name == mail.facts["recipient_name"]]
     message = composer.message(mail)
-    assert message["To"].addresses[0].display_name == name[:MAX_NAME_CHARACTERS]
+    assert message["To"].addresses[0].display_name == name[:MAX_NAME_CHARACTERS].strip()
     text_body = message.get_body(("plain",))
     assert text_body is not None
     assert name.strip() in text_body.get_content()
@@ -246,6 +247,7 @@ async def test_bad_addresses_known_as_such_leave_a_connection_to_the_others(worl
     world.system.advance(seconds=60)  # all are due again
     await world.feed("compliance", due_soon())
     for connection in sending._connections:
+        assert isinstance(connection, email.Connection)
         connection._server = replace(connection._server, timeout_seconds=120)
     await sending.start()
 

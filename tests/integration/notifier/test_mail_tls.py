@@ -12,9 +12,9 @@ import pytest
 from aiosmtplib import SMTP
 
 from services.notifier.channels import health
-from services.notifier.channels import smtp as channel
 from services.notifier.channels.dispatcher import MailDispatcher
-from services.notifier.channels.smtp import Server, TlsMode
+from services.notifier.channels.email import smtp as channel
+from services.notifier.channels.email.smtp import Server, TlsMode
 from tests.fakes.certificates import DAY, Authority
 from tests.fakes.smtp import FakeSmtp
 from tests.integration.notifier.rig import COMMUNE, World, due_soon, eventually, i5_violations, registry

@@ -15,7 +15,7 @@ from uuid import UUID
 import asyncpg
 from msgspec import structs
 
-from services.notifier.channels.smtp import Connection
+from services.notifier.channels.email.smtp import Connection
 from services.notifier.delivery.states import MailDeferred, MailUncertain, SendResult
 from services.scoring.obligations import facts as happened
 from services.scoring.obligations import generator

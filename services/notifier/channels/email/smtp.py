@@ -14,15 +14,12 @@ from aiosmtplib import SMTP
 from aiosmtplib.errors import SMTPException, SMTPServerDisconnected, SMTPTimeoutError
 from aiosmtplib.protocol import SMTPProtocol
 
+from services.notifier.channels.seam import Outage
 from services.notifier.delivery.states import MailAccepted, MailDeferred, MailRefused, MailUncertain, SendResult, Stage
 from shared.runtime.tls import tls_context
 
 TlsMode = Literal["none", "starttls", "tls"]
 _LOST = (OSError, SMTPServerDisconnected, SMTPTimeoutError, TimeoutError)
-
-
-class Outage(Exception):
-    """The mail server cannot be used now: refused, silent, 4xx greeting, TLS or login failed. The dispatcher waits."""
 
 
 class _Lost(Exception):
@@ -92,7 +89,13 @@ class Connection:
         self._client, self._carried, self._fresh = client, 0, True
 
     async def send(
-        self, sender: str, recipient: str, message: bytes, before_data: Callable[[], Awaitable[bool]]
+        self,
+        sender: str,
+        recipient: str,
+        message: bytes,
+        before_data: Callable[[], Awaitable[bool]],
+        *,
+        message_id: str = "",  # stands in the message
     ) -> SendResult | None:
         """One transaction: MAIL, RCPT, `before_data`, DATA, body.
 

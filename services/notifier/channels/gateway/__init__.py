@@ -1,0 +1,1 @@
+"""Short texts (SMS, Zalo) through HTTP gateways that a file describes."""

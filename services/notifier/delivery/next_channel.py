@@ -1,0 +1,71 @@
+"""Tells a person by the next channel of the rung where the one before has failed for good. Nothing here commits.
+
+The new notice is of the same step and person, so the unique key of the ledger holds that it is planned once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import text
+
+from services.notifier.delivery.states import message_id
+from services.notifier.planning.store import STILL_SO
+from shared.contract.ids import new_id
+from shared.postgres import bulk
+from shared.postgres.database import Transaction
+
+_FAILED = text(f"""
+    SELECT n.id, n.obligation, n.step, n.officer_id, n.next_channels, n.message_id, p.phone,
+           coalesce(f.email, p.email, '') AS email
+      FROM notifications n
+      JOIN obligations o ON o.obligation = n.obligation
+      LEFT JOIN people p ON p.person_id = n.officer_id
+      LEFT JOIN officers f ON f.officer_id = n.officer_id AND f.active
+     WHERE n.id = ANY(CAST(:ids AS uuid[])) AND n.state = 'failed' AND n.next_channels <> '{{}}' AND {STILL_SO}
+     ORDER BY n.id
+""")  # noqa: S608 - constants
+_PLANNED = {
+    "before": "uuid", "id": "uuid", "channel": "text", "recipient": "text", "message_id": "text", "behind": "int",
+}  # fmt: skip
+# It waits for its window where the one before has waited; else it is due since that one ended.
+_PLAN = text(f"""
+    INSERT INTO notifications (id, obligation, agency, regime, period, kind, step, officer_id, channel, recipient,
+                               message_id, submission_version, facts, state, created_at, due_at, wait_until, urgent,
+                               traceparent, next_channels)
+    SELECT row.id, n.obligation, n.agency, n.regime, n.period, n.kind, n.step, n.officer_id, row.channel, row.recipient,
+           row.message_id, n.submission_version, n.facts - 'matters',
+           CASE WHEN n.released_at IS NULL THEN 'pending' ELSE 'waiting' END, :at,
+           CASE WHEN n.released_at IS NULL
+                THEN (SELECT coalesce(max(coalesce(a.ended_at, a.claimed_at)), :at) FROM attempts a
+                       WHERE a.notification_id = n.id) END,
+           CASE WHEN n.released_at IS NOT NULL THEN CAST(:at AS timestamptz) END, n.urgent, n.traceparent,
+           n.next_channels[row.behind + 1:]
+      FROM {bulk.unnest(_PLANNED)} JOIN notifications n ON n.id = row.before
+     ORDER BY row.id
+    ON CONFLICT ON CONSTRAINT notifications_once DO NOTHING
+    RETURNING id
+""")  # noqa: S608 - column names of this module
+
+
+async def tell_by_next_channel(tx: Transaction, failed: Collection[UUID], at: datetime) -> int:
+    """Plan what these notices told once more, by the next channel on which the person can be reached.
+
+    at: business time. Returns how many. What is no longer so is not told.
+    """
+    if not failed:
+        return 0
+    rows = []
+    for row in (await tx.execute(_FAILED, {"ids": sorted(failed)})).mappings():
+        addresses = {"email": row["email"], "sms": row["phone"], "zalo": row["phone"]}
+        for place, channel in enumerate(row["next_channels"], 1):
+            if recipient := addresses.get(channel):
+                domain = row["message_id"].rpartition("@")[2].rstrip(">")
+                identity = message_id(row["obligation"], row["step"], row["officer_id"], channel, domain)
+                rows.append((row["id"], new_id(), channel, recipient, identity, place))
+                break
+    if not rows:
+        return 0
+    return len((await tx.execute(_PLAN, {**bulk.parameters(_PLANNED, rows), "at": at})).all())

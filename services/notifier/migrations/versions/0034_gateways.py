@@ -1,0 +1,12 @@
+"""Short texts through gateways: whose telephone, which channel comes next, and what each channel has due."""
+
+from shared.postgres.migrations import run_sql
+
+revision = "0034"
+down_revision = "0033"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    run_sql(__file__)
