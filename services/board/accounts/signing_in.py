@@ -122,14 +122,14 @@ class Accounts:
             await store.note(tx, "in", person_id, address, now)
         return SignedIn(token, self._terms.session, device)
 
-    async def session_of(self, token: str) -> Known | None:
-        """The live session of a cookie."""
+    async def session_of(self, token: str, *, is_used: bool = True) -> Known | None:
+        """The live session of a cookie. It rests on, and ends by that, unless somebody uses it."""
         now, sha256 = self._system.now(), sha256_of(token)
         async with self._database.read_transaction() as snapshot:
             known = await store.known(snapshot, sha256)
         if known is None or not known.session.is_live(now, self._terms.idle):
             return None
-        if known.session.seen_at < now - NOTED_EVERY:
+        if is_used and known.session.seen_at < now - NOTED_EVERY:
             async with self._database.transaction() as tx:
                 await store.seen(tx, sha256, now, now - NOTED_EVERY)
         return known

@@ -131,6 +131,14 @@ class Entry:
         shown.sources = [*shown.sources, *_sources(task, sent, earlier)]
         return await self._page(visit, task, names, shown)
 
+    async def sums(self, visit: Visit) -> Response:
+        """The sums of the form by the figures that are typed, to be put into the page. Nothing is kept."""
+        figures = await self._site.form(visit)
+        task, _ = await self._task(visit)
+        form = task.form or Form()
+        typed = domain.typed(figures, form)
+        return visit.show("sums.html.j2", sums=domain.sums(form, typed.figures))
+
     async def receipt(self, visit: Visit) -> Response:
         """The receipt of a version, and what became of it: by the read model, before that has heard of it by intake."""
         (task, _), submission_id = await self._task(visit), _submission(visit)
@@ -288,6 +296,7 @@ class Entry:
             "saved_by": names.get(saved_by, (saved_by, ""))[0], "sends": self._sends(visit, task),
             "standing": views.standing(task.state, task.unlocked_until, visit.now),
             "answers": _answers(task), "views": views, "domain": domain,
+            "sums": domain.sums(form, shown.content.figures),
             "dropped": domain.no_more_asked(form, shown.content) if task.form else (),
             "saved": visit.request.query_params.get("saved") == str(shown.draft.version if shown.draft else ""),
         }  # fmt: skip

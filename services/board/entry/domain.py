@@ -7,13 +7,16 @@ Codes hold neither `/` nor `~` (shared/contract/events/fields.py).
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
 from itertools import chain
 from typing import Any
 
 import msgspec
 
-from shared.contract.events.registry import MAX_TABLE_ROWS, Form, TableField
+from shared.contract.events.registry import MAX_TABLE_ROWS, Form, SumRule, TableField
 from shared.reports.classified import is_classified
 from shared.reports.limits import MAX_BODY_BYTES
 
@@ -135,6 +138,58 @@ def report(content: Content, regime: str, period: str) -> dict[str, Any]:
         return body
     body |= {"figures": content.figures, "narratives": content.narratives}
     return body | ({"tables": content.tables} if content.tables else {})
+
+
+@dataclass(frozen=True, slots=True)
+class Summed:
+    """A sum of the form as it is typed so far. `made`: what the terms make that are numbers; None: none of them is one.
+
+    `unknown`: terms that are empty but required, or no plain number; `differs`: how much the total is above the sum;
+    None where the total or a term is not known.
+    """
+
+    rule: SumRule
+    made: Decimal | None
+    unknown: tuple[str, ...]
+    differs: Decimal | None
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the total is typed and right, within the form's tolerance."""
+        return self.differs is not None and abs(self.differs) <= Decimal(self.rule.tolerance)
+
+
+#: what needs no advice of the validator: no comma, space or exponent
+_PLAIN_NUMBER = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?")
+_DIGITS = 100  # exact for terms of 80
+
+
+def counted(form: Form) -> set[str]:
+    """The figures that stand in a sum."""
+    return {code for rule in form.sums for code in (rule.total, *rule.terms)}
+
+
+def sums(form: Form, figures: Mapping[str, str]) -> list[Summed]:
+    """The sums of the form by what is typed, for whoever types; what is sent is the validator's to judge.
+
+    A term that is optional and empty adds nothing, as there.
+    """
+    optional = {one.code for one in form.figures if not one.required}
+    found = []
+    for rule in form.sums:
+        typed_terms = {code: figures.get(code, "").strip() for code in rule.terms}
+        numbers = {code: Decimal(text) for code, text in typed_terms.items() if _PLAIN_NUMBER.fullmatch(text)}
+        unknown = tuple(
+            code for code, text in typed_terms.items() if code not in numbers and (text or code not in optional)
+        )
+        total = figures.get(rule.total, "").strip()
+        with localcontext(prec=_DIGITS):
+            made = sum(numbers.values(), start=Decimal(0)) if numbers else None
+            differs = None
+            if made is not None and not unknown and _PLAIN_NUMBER.fullmatch(total):
+                differs = Decimal(total) - made
+        found.append(Summed(rule, made, unknown, differs))
+    return found
 
 
 def too_large(content: Content) -> bool:

@@ -170,6 +170,7 @@ def router(site: Site, watch: Watch, periods: Periods) -> APIRouter:
     entry, form = Entry(site), "/nop/{agency}/{regime}/{period}"
     add(form, entry.show, acting=True)
     add(form, entry.act, "POST", public=True)  # what was typed is not lost where the session has ended meanwhile
+    add(form + "/cong", entry.sums, "POST", acting=True)
     add(form + "/bien-nhan/{submission}", entry.receipt, acting=True)
     for path in STATIC:
         routes.add_api_route(path, _static, response_model=None)

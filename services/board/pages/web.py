@@ -43,14 +43,16 @@ DEVICE_COOKIE = "__Host-device"
 #: people of one browser, and characters of a token
 MOST_DEVICES, MAX_TOKEN_CHARACTERS = 8, 64
 LANGUAGE_COOKIE = "lang"
+#: of a question that a page asks by itself: nobody need sit before it, so it keeps no session alive
+POLL = "board-poll"
 MAX_FORM_BYTES = 64 * 1024
 #: of one form: a report's figures, texts and cells, and what stands beside them
 MOST_FIELDS = 15_000
-#: nothing but our own style sheet, and forms to ourselves
+#: nothing but our own style sheet and scripts, without eval, and forms and questions to ourselves
 HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none';"
-        " frame-ancestors 'none'"
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self';"
+        " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
@@ -69,8 +71,12 @@ def _static(name: str, kind: str) -> tuple[str, tuple[bytes, str]]:
 
 STYLE_PATH, _STYLE = _static("board.css", "text/css")
 ICON_PATH, _ICON = _static("board.svg", "image/svg+xml")
+HTMX_PATH, _HTMX = _static("htmx.min.js", "text/javascript")
+SCRIPT_PATH, _SCRIPT = _static("board.js", "text/javascript")
 #: address -> bytes and media type
-STATIC: Mapping[str, tuple[bytes, str]] = {STYLE_PATH: _STYLE, ICON_PATH: _ICON}
+STATIC: Mapping[str, tuple[bytes, str]] = {
+    STYLE_PATH: _STYLE, ICON_PATH: _ICON, HTMX_PATH: _HTMX, SCRIPT_PATH: _SCRIPT,
+}  # fmt: skip
 
 _TEMPLATES = Environment(
     autoescape=True,
@@ -85,7 +91,8 @@ _TEMPLATES.filters["moment_of"] = datetime.fromisoformat
 _TEMPLATES.globals.update(
     moment=views.moment, day=views.day, day_of_moment=views.day_of_moment,
     states=words.STATES, icons=views.ICONS, roles=words.ROLES,
-    frequencies=words.FREQUENCIES, style_path=STYLE_PATH, icon_path=ICON_PATH, late=views.days_late,
+    frequencies=words.FREQUENCIES, style_path=STYLE_PATH, icon_path=ICON_PATH,
+    scripts=(HTMX_PATH, SCRIPT_PATH), late=views.days_late,
     state_of=views.state_of, name_of=views.name_of, period_head=words.period_head, sum_of=explanation.sum_of,
     components=words.COMPONENTS, age=health.age, next_step=tasks.next_step, days_left=tasks.days_left,
     weekdays=words.WEEKDAYS, month_name=words.month_name, notices=words.NOTICES, outcomes=words.OUTCOMES,
@@ -194,7 +201,7 @@ class Site:
             language = language_of(request)
             try:
                 token = request.cookies.get(COOKIE)
-                known = await self.accounts.session_of(token) if token else None
+                known = await self.accounts.session_of(token, is_used=POLL not in request.headers) if token else None
                 if public or acting:
                     visit = await self._caller(request, language, known)
                     if acting and visit.person is None and request.method == "GET":
@@ -368,12 +375,18 @@ def _rendered(template: str, language: str, request: Request, status: int, **val
     def number(value: Decimal | float | None, digits: int | None = None) -> str:
         return views.number(value, digits, language=language)
 
-    shared = {"t": t, "period": period, "number": number, "lang": language, "other": other, "path": request.url.path}
+    asked = [(name, value) for name, value in request.query_params.multi_items() if name != "lang"]
+    shared = {
+        "t": t, "period": period, "number": number, "lang": language, "other": other, "path": request.url.path,
+        "here_again": request.url.path + (f"?{urlencode(asked)}" if asked else ""),
+    }  # fmt: skip
     body = _TEMPLATES.get_template(template).render(**shared, **values)
     return HTMLResponse(body, status, {**HEADERS, "Content-Language": language})
 
 
 def _to_sign_in(request: Request) -> Response:
+    if POLL in request.headers:  # the page stays as it is, and says that the session has ended
+        return Response(status_code=401, headers={"Cache-Control": "no-store"})
     asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     to = f"/dang-nhap?next={quote(asked, safe='/')}" if asked != "/" and request.method == "GET" else "/dang-nhap"
     return RedirectResponse(to, 303, {"Cache-Control": "no-store"})

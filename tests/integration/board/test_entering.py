@@ -40,7 +40,7 @@ from tests.integration.board.rig import (
     verdict,
 )  # fmt: skip
 
-FORM = {
+FORM: dict[str, Any] = {
     "figures": [
         {"code": "A10", "label": "Thu ngân sách", "label_en": "Revenue", "unit": "đồng", "scale": 6, "minimum": "0",
          "maximum": "5000", "fraction_digits": 2},
@@ -498,3 +498,37 @@ async def test_controls_each_protection_is_what_keeps_its_promise(
         )
         assert (sent.status_code, len(world.asked)) == (200, 2)
         assert "chưa kiểm tra và gửi được" in sent.text
+
+
+async def test_sums_follow_what_is_typed_and_nothing_is_kept(world: World, browser: Browser) -> None:
+    figures = [*FORM["figures"], {"code": "A12", "label": "Thuế"}, {"code": "A13", "label": "Phí"}]
+    sums = [{"code": "S1", "total": "A10", "terms": ["A12", "A13"]}]
+    await world.feed(with_form(figures=figures, sums=sums).model_copy(update={"version": 3}))
+    page = (await browser.get(PAGE)).text
+    assert "Bằng A12 + A13</output>" in page
+    assert f'hx-post="{PAGE}/cong"' in page
+    assert faults(page, "vi") == []
+
+    async def said(**figures: str) -> str:
+        fields = {f"/figures/{code}": text for code, text in figures.items()}
+        answer = await browser.send_form(f"{PAGE}/cong", fields, page=PAGE)
+        assert answer.status_code == 200
+        (shown,) = re.findall(r'<output[^>]* id="sum:S1"[^>]*hx-swap-oob="true">(.*?)</output>', answer.text)
+        return str(shown)
+
+    assert await said(A12="4") == "Cộng đến nay: 4; còn chờ A13"
+    assert await said(A12="4", A13="0.5") == "A12 + A13 = 4.5"
+    assert await said(A10="4.5", A12="4", A13="0.5") == "A12 + A13 = 4.5 ✓"
+    assert await said(A10="5", A12="4", A13="0.5") == "A12 + A13 = 4.5. Số đang ghi lớn hơn 0.5"
+    assert await said(A10="x", A12="4", A13="<b>") == "Cộng đến nay: 4; còn chờ A13"
+    assert await drafts(world) == []
+    assert told(world) == []
+
+
+async def test_sums_are_for_whoever_sends_the_report_by_its_own_form(world: World, browser: Browser) -> None:
+    await world.signed_in(HEAD)
+    stranger = await world.signed_in(COMMUNES)
+    assert (await stranger.send_form(f"{PAGE}/cong", {}, page="/")).status_code == 404
+    foreign = {"origin": "https://elsewhere.example"}
+    assert (await browser.send_form(f"{PAGE}/cong", {}, page=PAGE, **foreign)).status_code == 403
+    assert (await browser.send_form(f"{PAGE}/cong", {}, page=PAGE)).status_code == 200

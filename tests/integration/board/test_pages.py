@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
+import json
 import re
 import zipfile
 from collections import Counter
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +19,8 @@ import pytest
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
-from services.board.pages.web import HEADERS, ICON_PATH, STYLE_PATH
+import services.board.pages.web
+from services.board.pages.web import HEADERS, HTMX_PATH, ICON_PATH, SCRIPT_PATH, STYLE_PATH
 from services.board.readmodel import queries
 from services.board.viewing import View
 from shared.contract.events import ObligationChanged
@@ -52,6 +56,7 @@ from tests.integration.board.rig import (
     verdict,
 )
 
+_VENDORED = Path(services.board.pages.web.__file__).parent / "static" / "vendored.json"
 EVIDENCE = f"/nghia-vu/{DEPARTMENT}/{MONTHLY}/2026-M10"
 QUARTER = f"/nghia-vu/{DEPARTMENT}/{QUARTERLY}/2026-Q3"
 SCORE = EVIDENCE.replace("/nghia-vu/", "/cach-tinh/")
@@ -167,7 +172,7 @@ async def test_the_judged_agency_sees_the_evidence_and_the_score_that_the_chair_
 
 def _main(page: str) -> str:
     """What the page shows, without what its reader may ask for by it."""
-    shown = page.split('<main id="main" tabindex="-1">')[1].split("</main>")[0]
+    shown = re.split(r'<main id="main"[^>]*>', page)[1].split("</main>")[0]
     return re.sub(r'<p class="acts">.*?</p>', "", shown)
 
 
@@ -344,7 +349,7 @@ async def test_pages_speak_both_languages_vietnamese_first(world: World) -> None
     assert f'href="?regime={MONTHLY}&amp;lang=vi"' in kept.text
 
 
-async def test_a_page_takes_nothing_from_elsewhere_and_runs_no_script(world: World) -> None:
+async def test_a_page_takes_nothing_from_elsewhere_and_runs_no_script_but_ours(world: World) -> None:
     await world_with_reports(world)
     browser = await world.signed_in(CHAIR)
     for page in (
@@ -361,11 +366,39 @@ async def test_a_page_takes_nothing_from_elsewhere_and_runs_no_script(world: Wor
         answer = await browser.get(page, follow_redirects=True)
         assert answer.headers["content-security-policy"] == HEADERS["Content-Security-Policy"]
         assert answer.headers["cache-control"] == "no-store"
-        assert not re.search(r"<script|javascript:|\son\w+=|style=|src=|https?://", answer.text), page
+        scripts = "".join(f'<script src="{path}" defer></script>\n' for path in (HTMX_PATH, SCRIPT_PATH))
+        assert scripts in answer.text, page
+        others = answer.text.replace(scripts, "")
+        assert not re.search(r"<script|javascript:|\shx-on|\son\w+=|style=|src=|https?://", others), page
         assert re.findall(r'<link[^>]+href="([^"]+)"', answer.text) == [ICON_PATH, STYLE_PATH]
     for path in (ICON_PATH, STYLE_PATH):
         file = await browser.get(path)
         assert (file.status_code, "url(" in file.text, "<script" in file.text) == (200, False, False)
+    for path in (HTMX_PATH, SCRIPT_PATH):
+        file = await browser.get(path)
+        assert (file.status_code, file.headers["content-type"]) == (200, "text/javascript; charset=utf-8")
+        assert "immutable" in file.headers["cache-control"]
+
+
+async def test_a_page_that_asks_by_itself_keeps_no_session_alive(world: World) -> None:
+    """Whoever leaves a page open is signed out by rest all the same; the control is somebody who reads."""
+    left, read = await world.signed_in(CHAIR), await world.signed_in(OFFICER)
+    polling = re.search(r'hx-headers=\'\{"([^"]+)": "1"\}\'', (await left.get("/")).text)
+    assert polling is not None
+    for _ in range(3):
+        world.system.advance(seconds=11 * 60)
+        poll = await left.get("/", headers={polling[1]: "1"})
+        assert (await read.get("/")).status_code == 200
+    assert (poll.status_code, poll.text) == (401, "")  # the page stays as it is; a redirect would replace it
+    assert (await left.get("/")).status_code == 303
+
+
+def test_what_is_vendored_is_what_its_manifest_says() -> None:
+    for one in json.loads(_VENDORED.read_bytes()):
+        assert hashlib.sha256((_VENDORED.parent / one["file"]).read_bytes()).hexdigest() == one["sha256"], one
+    assert {one["file"] for one in json.loads(_VENDORED.read_bytes())} == {
+        file.name for file in _VENDORED.parent.iterdir() if file.is_file()
+    } - {"board.css", "board.js", "board.svg", _VENDORED.name}
 
 
 async def test_names_from_the_registry_are_text_not_markup(world: World) -> None:
