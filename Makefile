@@ -11,7 +11,7 @@ CHECKED := shared services deploy tests scripts
 unexport PYTHONDONTWRITEBYTECODE
 BROKERS ?= 1
 
-.PHONY: help setup lock up down status logs stop start restart clean demo lint test bench faults fuzz mutants soak
+.PHONY: help setup lock up down status logs stop start restart clean demo lint test bench faults fuzz browser mutants soak
 
 help:  ## danh sách này
 ##> this list
@@ -83,6 +83,12 @@ faults: setup  ## ma trận lỗi (ROWS=1,5 chọn hàng)
 fuzz: setup  ## thử các dịch vụ bằng yêu cầu sinh từ OpenAPI (CASES=120, SEED=7)
 ##> try the services with requests made from OpenAPI (CASES=120, SEED=7)
 	@$(PYTHON_BIN) -m tests.programs.fuzz
+
+browser: setup  ## xem các trang trong chromium thật: axe, bàn phím, ba khổ màn hình, in (CHROMIUM=đường-dẫn)
+##> look at the pages in a real chromium: axe, keyboard, three widths, print (CHROMIUM=path)
+	@UV_SYSTEM_CERTS="$${UV_SYSTEM_CERTS:-1}" VIRTUAL_ENV="$(CURDIR)/.venv" \
+	  .venv/bin/uv pip install --quiet --require-hashes -r requirements-browser.txt
+	@$(PYTHON_BIN) -m tests.programs.browser
 
 mutants: setup  ## đổi từng chỗ nhỏ trong phần thuần, phép thử đơn vị phải thấy (ONLY, SAMPLE, SEED)
 ##> change the pure rooms bit by bit, the unit tests must notice (ONLY, SAMPLE, SEED)

@@ -10,3 +10,4 @@ compile() {
 compile requirements.in requirements.txt "$@"
 compile requirements-tracing.in requirements-tracing.txt "$@"
 compile requirements-dev.in requirements-dev.txt "$@"
+compile requirements-browser.in requirements-browser.txt "$@"

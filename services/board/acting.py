@@ -70,12 +70,14 @@ class Actor:
         system: Clock,
         *,
         deadline_seconds: float = DEADLINE_SECONDS,
+        read_seconds: float = READ_SECONDS,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._key = key
         self._addresses = addresses
         self._clock = system
         self._deadline_seconds = deadline_seconds
+        self._read_seconds = min(read_seconds, deadline_seconds)
         self._transport = transport
         self._tls = ssl.create_default_context()
 
@@ -111,7 +113,7 @@ class Actor:
         """Read what the service shows to the person. Raises Problem where it cannot be told, or not now."""
         headers = self._headers(person_id, service, language)
         try:
-            async with asyncio.timeout(min(READ_SECONDS, self._deadline_seconds)):
+            async with asyncio.timeout(self._read_seconds):
                 answer = await self._ask("GET", self._addresses[service], path, headers, params=query)
         except (httpx.HTTPError, TimeoutError) as error:
             _log_silence(service, error)

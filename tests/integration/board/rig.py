@@ -51,6 +51,8 @@ from tests.in_no_order import rows_of
 ORIGIN, INTAKE_URL = "https://board.h99.example", "http://intake.h99.example:8801"
 VALIDATOR_URL = "http://validator.h99.example:8802"
 NOTIFIER_URL, SIGNING_KEY = "http://notifier.h99.example:8804", SigningKey.new()
+#: a real intake behind the pages may be slow on a busy machine; where no answer is to come, the test says so
+PATIENCE_SECONDS = 60.0
 PASSWORD = "sông Hương chảy qua Huế"
 PROVINCE, OFFICE, DEPARTMENT, COMMUNE = "H99", "H99.01", "H99.12", "H99.X07"
 MONTHLY, QUARTERLY = "BC-THANG", "BC-QUY"
@@ -243,6 +245,7 @@ class World:
     #: what intake and validator answer by path and query, in the place of the others. An exception: no answer comes
     said: dict[str, httpx.Response | Exception] = field(default_factory=dict)
     behind: httpx.ASGITransport | None = None  # the real intake, where a test has one
+    origin: str = ORIGIN
 
     def __post_init__(self) -> None:
         terms = Terms(idle=timedelta(minutes=30), session=timedelta(hours=10))
@@ -252,9 +255,11 @@ class World:
             lambda: SIGNING_KEY,
             {"notifier": [NOTIFIER_URL], "intake": [INTAKE_URL], "validator": [VALIDATOR_URL]},
             self.system,
+            deadline_seconds=PATIENCE_SECONDS,
+            read_seconds=PATIENCE_SECONDS,
             transport=httpx.MockTransport(self._owner),
         )
-        site = Site(self.database, self.accounts, self.business, ORIGIN, timedelta(days=180), actor)
+        site = Site(self.database, self.accounts, self.business, self.origin, timedelta(days=180), actor)
         watch = Watch({"intake": [INTAKE_URL]}, self.system, transport=httpx.MockTransport(self._service))
         mount(self.app, site, watch, Periods(site, Freezing(self.database, self.system)))
 

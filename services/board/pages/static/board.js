@@ -27,7 +27,7 @@
     if (event.detail.ctx && polls(event)) failed();
   });
   document.addEventListener("htmx:after:swap", (event) => {
-    if (!polls(event)) return;
+    if (!polls(event) || event.detail.ctx.response.status >= 400) return;
     fresh = Date.now();
     show("stale", false);
     show("ended", false);

@@ -1,0 +1,1 @@
+"""Looks at the board's pages in a real browser."""
