@@ -11,7 +11,7 @@ from services.board import metrics
 from services.board.accounts.passwords import Crowded
 from services.board.accounts.signing_in import PasswordSet, SignedIn
 from services.board.entry.api import Entry
-from services.board.pages import explanation, exports, health, tasks, views, words
+from services.board.pages import directory, explanation, exports, health, tasks, views, words
 from services.board.pages.deciding import Deciding
 from services.board.pages.escalations import Escalations
 from services.board.pages.lists import after_of, called, following
@@ -163,6 +163,8 @@ def router(site: Site, watch: Watch, periods: Periods) -> APIRouter:
     add("/mien-ap-dung/{waiver}", waivers.show, acting=True)
     add("/mien-ap-dung/{waiver}", waivers.decide, "POST", acting=True)
     add("/van-hanh", operations)
+    add(directory.PATH, directory.agencies)
+    add(directory.PATH + "/che-do/{code}", directory.regime)
     sessions = Sessions(site)
     add(SESSIONS_PATH, sessions.list, acting=True)
     add(SESSIONS_PATH, sessions.end, "POST", acting=True)

@@ -36,6 +36,15 @@ ROLES: Mapping[str, Pair] = {
     "operator": ("Người vận hành", "Operator"),
     "agency": ("Hệ thống của cơ quan", "The agency's system"),
 }
+KINDS: Mapping[str, Pair] = {
+    "province": ("Tỉnh", "Province"),
+    "department": ("Sở, ngành", "Department"),
+    "commune": ("Xã", "Commune"),
+    "ward": ("Phường", "Ward"),
+    "special_zone": ("Đặc khu", "Special zone"),
+    "district": ("Huyện", "District"),
+    "office": ("Đơn vị", "Office"),
+}
 FREQUENCIES: Mapping[str, Pair] = {
     "weekly": ("hằng tuần", "weekly"),
     "monthly": ("hằng tháng", "monthly"),

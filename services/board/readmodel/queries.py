@@ -152,6 +152,21 @@ _OFFICERS_OF = text("""
      ORDER BY role, name, officer_id
 """)
 
+_WHO_ANSWERS = text("""
+    SELECT agency, officer_id AS id, name, title, role, regimes FROM officers
+     WHERE agency = ANY(CAST(:agencies AS text[])) AND active ORDER BY role, name, officer_id
+""")
+_STAFFED = text("SELECT DISTINCT agency FROM officers WHERE active AND role = 'reporting_officer'")
+_HOLDERS = text("""
+    SELECT person_id, name, title, CAST(offices AS text) FROM people
+     WHERE EXISTS (SELECT FROM jsonb_array_elements(offices) AS o WHERE o->>'agency' = ANY(CAST(:agencies AS text[])))
+     ORDER BY name, person_id
+""")
+_VERSIONS_OF = text("""
+    SELECT regime_version, name, name_en, frequency, legal_basis, effective_from, replaces, CAST(form AS text) AS form
+      FROM regimes WHERE code = :code ORDER BY effective_from DESC, regime_version DESC LIMIT :rows
+""")
+
 # what somebody still has to send, with the terms that say what is next; what opens later comes into sight in its time
 _OWED = text(f"""
     SELECT {_COLUMNS}, CAST(d.document AS text), draft.saved_at,
@@ -530,6 +545,47 @@ async def frequent_findings(snapshot: ReadTransaction, obligations: Sequence[str
 async def officers_of(snapshot: ReadTransaction, agency: str) -> Sequence[RowMapping]:
     """The agency's officers on duty."""
     return (await snapshot.execute(_OFFICERS_OF, {"agency": agency})).mappings().all()
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who answers at an agency: an officer on duty, or a person with an office there on the day."""
+
+    agency: str
+    person_id: str
+    name: str
+    title: str
+    role: str
+    regimes: Sequence[str]
+    until: date | None = None
+
+
+async def who_answers(snapshot: ReadTransaction, agencies: Sequence[str], day: date) -> dict[str, list[Holder]]:
+    """Officers on duty now, and who holds an office on the day, by agency."""
+    given = {"agencies": list(agencies)}
+    found: dict[str, list[Holder]] = {agency: [] for agency in agencies}
+    for row in await snapshot.execute(_WHO_ANSWERS, given):
+        found[row[0]].append(Holder(*row))
+    for person_id, name, title, document in await snapshot.execute(_HOLDERS, given):
+        for office in offices(document):
+            holds = office.since <= day and (office.until is None or day <= office.until)
+            known = found.get(office.agency, [])
+            if not holds or office.agency not in found:
+                continue
+            if any((one.person_id, one.role) == (person_id, office.role) for one in known):
+                continue  # an officer of the same id and role
+            known.append(Holder(office.agency, person_id, name, title, office.role, office.regimes, office.until))
+    return found
+
+
+async def staffed(snapshot: ReadTransaction) -> frozenset[str]:
+    """Agencies that have a reporting officer on duty."""
+    return frozenset(row[0] for row in await snapshot.execute(_STAFFED))
+
+
+async def versions_of(snapshot: ReadTransaction, regime: str) -> Sequence[RowMapping]:
+    """The newest versions of a regime, each with its form as JSON text, or None where it is not known."""
+    return (await snapshot.execute(_VERSIONS_OF, {"code": regime, "rows": PAGE_ROWS})).mappings().all()
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,7 @@ from tests.integration.board.rig import (
     notice,
     officer,
     overdue,
+    regime,
     step,
     submission,
     verdict,
@@ -70,6 +71,9 @@ MATRIX: dict[str, set[str]] = {
     "/leo-thang": ALL,
     "/van-hanh": {OPERATOR},
     "/phien-dang-nhap": ALL,
+    "/danh-muc": ALL,
+    f"/danh-muc/che-do/{MONTHLY}": WHOLE | {COMMUNES},
+    "/danh-muc/che-do/NONE": set(),
     f"/bang?regime={MONTHLY}": WHOLE | {COMMUNES},
     f"/bang.csv?regime={MONTHLY}": WHOLE | {COMMUNES},
     f"/bang.xlsx?regime={MONTHLY}": WHOLE | {COMMUNES},
@@ -567,3 +571,43 @@ async def test_the_pages_leave_the_services_own_addresses_alone(world: World) ->
 )  # fmt: skip
 async def test_a_place_that_no_page_gave_begins_at_the_first(world: World, address: str) -> None:
     assert (await (await world.signed_in(CHAIR)).get(address)).status_code == 200
+
+
+async def test_the_directory_says_who_answers_where_and_where_nobody_does(world: World) -> None:
+    await world_with_reports(world)
+    chair, head = await world.signed_in(CHAIR), await world.signed_in(HEAD)
+    page = _main((await chair.get("/danh-muc")).text)
+    assert [code for code in (PROVINCE, OFFICE, DEPARTMENT, COMMUNE) if f'id="a-{code}"' not in page] == []
+    assert 'id="a-H98"' not in page
+    assert f"Lê Văn {CHAIR}" in page
+    assert "Chủ tịch UBND" in page
+    assert "2 cơ quan chưa có cán bộ đầu mối" in page  # the province and its office
+    lacking = (await chair.get("/danh-muc?thieu=1")).text
+    assert re.findall(r'id="a-([^"]+)"', lacking) == [PROVINCE, OFFICE]
+    sought = (await chair.get("/danh-muc", params={"tim": "nong nghiep"})).text
+    assert re.findall(r'id="a-([^"]+)"', sought) == [DEPARTMENT]
+    assert re.findall(r'id="a-([^"]+)"', (await head.get("/danh-muc")).text) == [DEPARTMENT]
+    for day in ("before 2025", "0000-00-00"):
+        assert (await chair.get("/danh-muc", params={"ngay": day})).status_code == 200
+    early = _main((await chair.get("/danh-muc?ngay=2025-01-01")).text)
+    assert f"Lê Văn {CHAIR}" not in early  # whose office begins in July
+    for path in ("/danh-muc", f"/danh-muc/che-do/{MONTHLY}"):
+        for language in ("vi", "en"):
+            assert faults((await chair.get(f"{path}?lang={language}")).text, language) == []
+
+
+async def test_a_regime_is_shown_by_versions_to_whoever_sees_something_of_it(world: World) -> None:
+    await world_with_reports(world)
+    newer = regime(MONTHLY, "monthly", "Báo cáo tháng mới", "New monthly report").model_copy(
+        update={"regime_version": 2, "effective_from": date(2027, 1, 1), "version": 2}
+    )
+    await world.feed(newer)
+    head, named = await world.signed_in(HEAD), await world.signed_in(NAMED)
+    page = (await head.get(f"/danh-muc/che-do/{MONTHLY}")).text
+    assert "<h1>Báo cáo tháng<small>" in page
+    assert "đang hiệu lực" in page
+    later = (await head.get(f"/danh-muc/che-do/{MONTHLY}?phien-ban=2")).text
+    assert ("<h1>Báo cáo tháng mới<small>" in later, "đang hiệu lực" in later) == (True, False)
+    assert (await head.get(f"/danh-muc/che-do/{MONTHLY}?phien-ban=9")).status_code == 404
+    assert (await named.get(f"/danh-muc/che-do/{MONTHLY}")).status_code == 404
+    assert (await named.get(f"/danh-muc/che-do/{QUARTERLY}")).status_code == 200

@@ -62,11 +62,10 @@ async def test_forged_cursors_are_bad_requests(province: Province) -> None:
         agency = await try_every_paged_route(app, client.headers(), listings)
         assert of(own, agency) == []
         assert not any("is not tried here" in line for line in agency)
-        listings |= {
+        changes = {
             "/v1/submissions": ("submissions by change", changed),
             "/v1/obligations": ("obligations by change", changed),
         }
-        agency = await try_every_paged_route(app, client.headers(), listings)
-        assert of(own, agency) == []
+        assert await try_every_paged_route(app, client.headers(), changes, only=changes.keys()) == []
         operator = await try_every_paged_route(app, {"Authorization": f"Bearer {OPERATOR_KEY.secret_text}"}, listings)
         assert [line for line in operator if not of(own, [line])] == []

@@ -65,7 +65,8 @@ SUMS = [{"code": "S1", "total": "A10", "terms": ["A12", "A13"]}]
 PAGES: dict[str, tuple[str, ...]] = {
     CHAIR: (
         "/", f"/bang?regime={MONTHLY}", f"/co-quan/{DEPARTMENT}", EVIDENCE, SCORE, "/leo-thang",
-        f"/leo-thang/{UUID(int=304)}", "/ky/2026-M10", "/duyet", "/mien-ap-dung", "/phien-dang-nhap", "/khong-co",
+        f"/leo-thang/{UUID(int=304)}", "/ky/2026-M10", "/duyet", "/mien-ap-dung", "/phien-dang-nhap",
+        "/danh-muc", f"/danh-muc/che-do/{MONTHLY}", "/khong-co",
     ),
     OFFICER: ("/nop", FORM, f"{FORM}/bien-nhan/{UUID(int=2)}"),
     OPERATOR: ("/van-hanh",),

@@ -267,11 +267,23 @@ SPOILED: dict[str, tuple[object, str, Any]] = {
 }
 
 
+#: a year that shows what few do, tried before the others
+SHOWN_IN = {
+    "product: a term gives no time": 167,
+    "product: a lock gives no time to certify": 87,
+    "product: late answers to a withdrawn request count": 47,
+    "second: who comes to another group has no notice": 401,
+    "second: who leaves loses what it had sent": 124,
+    "second: reliefs excuse no day": 107,
+}
+
+
 @pytest.mark.parametrize("rule", SPOILED)
 def test_a_rule_spoiled_in_either_is_found(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     owner, name, spoiled = SPOILED[rule]
     monkeypatch.setattr(owner, name, spoiled)
-    assert any(True for seed in range(CHUNKS * IN_A_CHUNK) for _ in differences(random_year(seed)))
+    years = (SHOWN_IN.get(rule, 0), *range(CHUNKS * IN_A_CHUNK))
+    assert any(True for seed in years for _ in differences(random_year(seed)))
 
 
 CLOSED, HEIR, LAST = "H99.1", "H99.2", "H99.3"
