@@ -109,8 +109,8 @@ class Judgement:
     any_nonzero: bool | None = None  # whether there is a figure other than 0 or a row; None: no figure, or one unread
     filler: Severity = "error"  # what the regime makes of a report of zeros alone
     rule_pack: str | None = None  # checksum of the form's rules
-    looks_back: Pack | None = None  # the form's rules, where some are about other reports; set before the handler
-    references: References = NO_REFERENCES  # that rules looked up; set before the handler
+    looks_back: Pack | None = None  # the form's rules, where some are about other reports
+    references: References = NO_REFERENCES  # that rules looked up
     looked_at: tuple[str, ...] = ()  # obligations whose accepted reports they look at
     of_others: tuple[Finding, ...] = ()  # findings of these rules
     compared_with: tuple[UUID, ...] = ()  # submissions that they looked back to
@@ -269,6 +269,8 @@ def judge(
             any_nonzero=any_nonzero,
             filler=form.severities[catalogue.ALL_ZERO.code],
             rule_pack=rule_pack,
+            looks_back=form.looks_back,
+            references=references,
             sections=tuple(sections),
         )
     concluded = _concluded(flaws, required, present)
@@ -278,6 +280,8 @@ def judge(
         any_nonzero=any_nonzero,
         filler=form.severities[catalogue.ALL_ZERO.code],
         rule_pack=rule_pack,
+        looks_back=form.looks_back,
+        references=references,
     )
 
 
@@ -311,14 +315,15 @@ def after_history(
     given_narratives: Mapping[str, str] = NO_NARRATIVES,
     given_tables: Tables = NO_TABLES,
     children: Sequence[Earlier] | None = None,
+    looked_at: tuple[str, ...] = (),
     again: bool = False,
 ) -> Judgement:
     """The judgement with what the rules say about other reports.
 
     Those of the agency for the period before and for that of the year before, `others` under other regimes by the
     regime's code, and `children`: of the agencies beneath it; None: not all of these have come, or who they are is not
-    known. `again`: the report was accepted before; nobody is returned for what others report later, so what would
-    return it asks for an explanation.
+    known. `looked_at`: the obligations whose reports these are. `again`: the report was accepted before; nobody is
+    returned for what others report later, so what would return it asks for an explanation.
     """
     assert judgement.looks_back is not None
     flaws: list[Flaw] = []
@@ -340,7 +345,7 @@ def after_history(
         judgement = with_finding(judgement, finding)
     compared = (previous, year_ago, *others.values(), *(children or ()))
     used = tuple(dict.fromkeys(report.submission_id for report in compared if report))
-    return replace(judgement, compared_with=used, of_others=found)
+    return replace(judgement, compared_with=used, of_others=found, looked_at=looked_at)
 
 
 def _asking(finding: Finding) -> Finding:

@@ -134,24 +134,16 @@ class Judging:
                 None if apart else wait_until,
                 tries if apart else 1,
             )
+            judgement, form = prepared.values.get(event.id), forms.get(names[event.id])
+            if isinstance(judgement, Judgement) and isinstance(form, CompiledForm):  # rules do not travel
+                prepared.values[event.id] = replace(
+                    judgement, looks_back=form.looks_back, references=references.get(event.id, NO_REFERENCES)
+                )
         for event in events:
             judgement = prepared.values.get(event.id)
             if isinstance(judgement, Judgement) and (waivers := governing[event.id].waivers):
                 found = domain.in_force(waivers, event.body.agency, local_day(event.body.received_at))
                 prepared.values[event.id] = domain.under_waivers(judgement, found)
-        for event_id, judgement in prepared.values.items():
-            form = forms.get(names[event_id])
-            if (
-                isinstance(judgement, Judgement)
-                and isinstance(form, CompiledForm)
-                and form.pack is not None
-                and (form.pack.looks_back or form.pack.looks_up)
-            ):
-                prepared.values[event_id] = replace(
-                    judgement,
-                    looks_back=form.pack if form.pack.looks_back else None,
-                    references=references.get(event_id, NO_REFERENCES),
-                )
         return prepared, spent
 
     async def _references_of(

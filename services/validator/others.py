@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -86,7 +86,7 @@ class Others:
         }
         children = [self._stood(self.added_up, key, moment) for key in beneath]
         known = body.submission_id in self.beneath and None not in children
-        judged = after_history(
+        return after_history(
             judgement,
             body.figures,
             body.period,
@@ -96,9 +96,9 @@ class Others:
             given_narratives=body.narratives,
             given_tables=body.tables,
             children=[child for child in children if child is not None] if known else None,
+            looked_at=tuple(dict.fromkeys((*compared.keys, *beneath))),
             again=again is not None,
         )
-        return replace(judged, looked_at=tuple(dict.fromkeys((*compared.keys, *beneath))))
 
 
 async def _beneath(bodies: Sequence[SubmissionReceived], tx: ReadTransaction) -> dict[UUID, list[str]]:

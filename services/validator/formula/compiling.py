@@ -1,19 +1,17 @@
 """Nodes → closures, once; a closure never raises, and costs no more than `check` has counted.
 
-The usual rule, figures that sum up to a figure, has its own closures: a few look-ups and additions, nothing else. They
-step back to the general ones as soon as a value is no number.
+They are asked where generating.py is not certain that a rule holds, and of every row of a table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
-from operator import itemgetter
-from typing import Literal, cast
+from typing import Literal
 
 from services.validator.formula import nodes
 from services.validator.formula.check import Names, bind
-from services.validator.formula.context import Context, Figures, Listed, Reference, Run
+from services.validator.formula.context import Context, Listed, Reference, Run
 from services.validator.formula.elsewhere import existing, in_another_report, looked_up, no_reference, sum_of_children
 from services.validator.formula.functions import ELSEWHERE
 from services.validator.formula.nodes import Formula, Node
@@ -44,7 +42,6 @@ from services.validator.formula.scalars import (
 from services.validator.formula.values import (
     BLANK,
     NO_TOLERANCE,
-    NUMBERS,
     ZERO,
     CannotEvaluate,
     Tolerance,
@@ -67,7 +64,6 @@ from services.validator.formula.values import (
 #: what a missing figure or cell makes of its side: DHIS2's missing value strategies
 Missing = Literal["skip_if_any_missing", "skip_if_all_missing", "never_skip"]
 
-_add = NUMBERS.add
 _BINARY: dict[str, Callable[[Value, Value], Value]] = {"*": times, "/": divided, "^": power, "&": joined}
 
 
@@ -212,25 +208,17 @@ class Compiler:
         runs = tuple((minus if term.negative else plus, self.compile(term.node)) for term in node.terms)
         (_, first), *others = runs
 
-        def general(context: Context) -> Value:
+        def summed(context: Context) -> Value:
             total = first(context)
             for operation, run in others:
                 total = operation(total, run(context))
             return total
 
-        codes = figures_added(node)
-        return general if codes is None else _sum_of_figures(codes, general)
+        return summed
 
     def _comparison(self, node: nodes.Comparison, tolerance: Tolerance) -> Run:
         left, right, operator = self.compile(node.left), self.compile(node.right), node.operator
-
-        def general(context: Context) -> Value:
-            return compare(left(context), operator, right(context), tolerance)
-
-        codes = figures_added(node.right)
-        if operator == "=" and isinstance(node.left, nodes.Figure) and codes is not None:
-            return _total_equals(node.left.code, codes, general)
-        return general
+        return lambda context: compare(left(context), operator, right(context), tolerance)
 
     def _call(self, node: nodes.Call) -> Run:
         arguments = node.arguments
@@ -311,7 +299,7 @@ class Compiler:
         ]
         finish = AGGREGATES[node.name]
 
-        def general(context: Context) -> Value:
+        def aggregate(context: Context) -> Value:
             values: list[Value] = []
             for over_rows, listed in parts:
                 found = listed(context)
@@ -321,12 +309,7 @@ class Compiler:
             stop = unusable(values)
             return finish(values) if stop is None else stop
 
-        if any(over_rows for over_rows, _ in parts):
-            return once(general)
-        codes = figures_added(node)
-        if node.name == "SUM" and codes is not None:
-            return _sum_of_figures(codes, general)
-        return general
+        return once(aggregate) if any(over_rows for over_rows, _ in parts) else aggregate
 
     def _conditional(self, node: nodes.Call) -> Run:
         arguments = node.arguments
@@ -391,84 +374,6 @@ class Compiler:
 
 #: keys that MISSINGKEYS lists
 LISTED_KEYS = 20
-
-
-def figures_added(node: Node) -> tuple[str, ...] | None:
-    """The codes, two or more, if the node is nothing but a sum of figures: `[a] + [b]`, or SUM over figures."""
-    found: list[str] = []
-    match node:
-        case nodes.Sum():
-            for term in node.terms:
-                if term.negative or not isinstance(term.node, nodes.Figure):
-                    return None
-                found.append(term.node.code)
-        case nodes.Call(name="SUM"):
-            for argument in node.arguments:
-                if isinstance(argument, nodes.Figure):
-                    found.append(argument.code)
-                elif isinstance(argument, nodes.Range) and argument.codes is not None:
-                    found += argument.codes
-                else:
-                    return None
-    return tuple(found) if len(found) > 1 else None
-
-
-def _sum_of_figures(codes: tuple[str, ...], general: Run) -> Run:
-    if len(codes) == 2:
-        first, second = codes
-
-        def add_two(context: Context) -> Value:
-            figures = cast(Mapping[str, Decimal], context.figures)
-            try:
-                return _add(figures[first], figures[second])
-            except (KeyError, TypeError, ArithmeticError):
-                return general(context)
-
-        return add_two
-    pick = cast("Callable[[Figures], tuple[Decimal, ...]]", itemgetter(*codes))
-
-    def add_all(context: Context) -> Value:
-        try:
-            total = ZERO
-            for value in pick(context.figures):
-                total = _add(total, value)
-            return total
-        except (KeyError, TypeError, ArithmeticError):
-            return general(context)
-
-    return add_all
-
-
-def _total_equals(total: str, codes: tuple[str, ...], general: Run) -> Run:
-    """`a = b + c + d`. Whatever is not at once equal goes the general way."""
-    if len(codes) == 3:
-        first, second, third = codes
-
-        def equals_three(context: Context) -> Value:
-            figures = cast(Mapping[str, Decimal], context.figures)
-            try:
-                if figures[total] == _add(_add(figures[first], figures[second]), figures[third]):
-                    return True
-            except (KeyError, TypeError, ArithmeticError):
-                pass
-            return general(context)
-
-        return equals_three
-    pick = cast("Callable[[Figures], tuple[Decimal, ...]]", itemgetter(*codes))
-
-    def equals(context: Context) -> Value:
-        try:
-            figures = cast(Mapping[str, Decimal], context.figures)
-            summed = ZERO
-            for value in pick(figures):
-                summed = _add(summed, value)
-            if figures[total] == summed:
-                return True
-        except (KeyError, TypeError, ArithmeticError):
-            pass
-        return general(context)
-
-    return equals
 
 
 def _text_of(node: Node) -> str:

@@ -214,16 +214,16 @@ def matches(run: Run, pattern: str) -> Run:
 
 
 def total(values: Sequence[Value]) -> Value:
-    """Their sum; 0 of none."""
-    summed = ZERO
+    """Their sum; 0 of none. It begins with the first, as `+` does: to begin with 0 would round that once more."""
+    summed: Decimal | None = None
     try:
         for value in values:
             if not isinstance(value, Decimal):
                 return wrong_kind("SUM", value)
-            summed = NUMBERS.add(summed, value)
+            summed = value if summed is None else NUMBERS.add(summed, value)
     except ArithmeticError:
         return OUT_OF_RANGE
-    return summed
+    return ZERO if summed is None else summed
 
 
 def _average(values: Sequence[Value]) -> Value:

@@ -159,6 +159,11 @@ class CompiledForm:
     required_items: int
     pack: Pack | None  # the form's own rules
 
+    @property
+    def looks_back(self) -> Pack | None:
+        """The rules, where some are about other reports."""
+        return self.pack if self.pack is not None and self.pack.looks_back else None
+
 
 def compile_form(form: Form) -> CompiledForm:
     """The form ready to judge by. Raises FormError where it contradicts itself."""

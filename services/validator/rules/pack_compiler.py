@@ -28,6 +28,7 @@ from services.validator.formula import (
 )
 from services.validator.formula.check import Fields
 from services.validator.formula.functions import ELSEWHERE
+from services.validator.formula.generating import Asked
 from services.validator.formula.nodes import Call, Column, Figure, Literal, Node, Range, parts, walk
 from services.validator.formula.values import HUNDRED, NUMBERS
 from services.validator.rules.catalogue import Rule
@@ -181,6 +182,9 @@ class _Compiler:
             [*([expected] if expected else []), left[0], *operands], given.table, told=True
         )
         self._efforts.append((place, steps, looks_back))
+        tolerance = Tolerance(given.tolerance, NUMBERS.divide(given.tolerance_percent, HUNDRED))
+        right_formula, right_missing = right or (None, given.missing)
+        asked_of_report = Asked(when, *left, right_formula, right_missing, operator, tolerance)
         return CompiledRule(
             rule=rule,
             more_rows=_more_rows(rule),
@@ -191,7 +195,8 @@ class _Compiler:
             left=self._compiled(*left),
             right=None if right is None else self._compiled(*right),
             operator=operator,
-            tolerance=Tolerance(given.tolerance, NUMBERS.divide(given.tolerance_percent, HUNDRED)),
+            tolerance=tolerance,
+            asked=None if given.table else asked_of_report,
             expected=None if expected is None else self._compiled(expected),
             provided=self._compiled(self._bound(f"[{pointed}]")) if self._shows(pointed) and not given.table else (
                 None if right is None else self._compiled(left[0])

@@ -11,7 +11,8 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
+from decimal import Decimal, localcontext
+from functools import cached_property
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -30,7 +31,8 @@ from services.validator.formula import (
 )
 from services.validator.formula.check import Fields
 from services.validator.formula.context import Reference
-from services.validator.formula.values import minus
+from services.validator.formula.generating import Asked, Generated, generate
+from services.validator.formula.values import NUMBERS, minus
 from services.validator.rules.catalogue import RULES_NOT_CHECKED, Rule
 from services.validator.rules.flaws import Flaw, shown
 from services.validator.rules.numbers import is_blank, plainly, value_of
@@ -80,6 +82,7 @@ class CompiledRule:
     right: Evaluate | None
     operator: str
     tolerance: Tolerance
+    asked: Asked | None  # its formulas, where it is asked of the whole report
     expected: Evaluate | None
     provided: Evaluate | None
     operands: tuple[Evaluate, ...]  # {0}, {1} … of the messages
@@ -126,7 +129,10 @@ class Pack:
         named = frozenset(code for rule in rules for code in rule.figures)
         self._texts = frozenset(figure.code for figure in form.figures if figure.kind == "text")
         self._texts_named = self._texts & named
-        self._narratives = frozenset(narrative.code for narrative in form.narratives) & named
+        narratives = frozenset(narrative.code for narrative in form.narratives)
+        self._narratives = narratives & named
+        numbers = frozenset(figure.code for figure in form.figures if figure.kind != "text")
+        self._numbers, self._read_as_texts = numbers - narratives, self._texts | narratives - numbers
 
     def check(
         self,
@@ -144,11 +150,16 @@ class Pack:
 
         `references`: the reference tables in force, by their code. `enter` is told of each rule before it is asked.
         """
-        if self.now:
-            known = self._known(values, figures, narratives)
+        if not self.now:
+            return
+        known = self._known(values, figures, narratives)
+        rules = self.now
+        if enter is None:
+            rules = _unsure(rules, self._generated_now, known)
+        if rules:
             cells = self._cells(tables) if self._of_tables else {}
             context = Context(figures=known, tables=cells, lookup=references.get)
-            self._ask(self.now, context, self._unread(values, figures), flaws, period, enter)
+            self._ask(rules, context, self._unread(values, figures), flaws, period, enter)
 
     def look_back(
         self,
@@ -169,6 +180,18 @@ class Pack:
         `reports`: the figures of the agency's accepted reports under other regimes, by the regime's code. `children`:
         those of the accepted reports of the agencies beneath; None: not all of them have come.
         """
+        rules = self.later
+        quick = self._generated_later
+        if quick.sure_of:
+            rules = _unsure(
+                rules,
+                quick,
+                self._known(_read(figures, quick.figures & self._numbers), figures, narratives),
+                None if previous is None else _read(previous, quick.others),
+                None if year_ago is None else _read(year_ago, quick.others),
+            )
+        if not rules:
+            return
         values = self.numbers(figures)
         others = {regime: numbers(given) for regime, given in reports.items()}
         context = Context(
@@ -180,7 +203,15 @@ class Pack:
             children=_columns_of(children, self.adds_up),
             lookup=references.get,
         )
-        self._ask(self.later, context, self._unread(values, figures), flaws, period)
+        self._ask(rules, context, self._unread(values, figures), flaws, period)
+
+    @cached_property
+    def _generated_now(self) -> Generated:
+        return generate([rule.asked for rule in self.now], self._numbers, self._read_as_texts)
+
+    @cached_property
+    def _generated_later(self) -> Generated:
+        return generate([rule.asked for rule in self.later], self._numbers, self._read_as_texts)
 
     def explain(self, report: RuleTest) -> Iterator[Explained]:
         """What each rule says of a report, and the values of all that it names."""
@@ -273,6 +304,18 @@ class Pack:
             ]
             for table, columns in self._columns.items()
         }
+
+
+def _unsure(
+    rules: Sequence[CompiledRule],
+    quick: Generated,
+    figures: Mapping[str, Value | None],
+    previous: Mapping[str, Decimal] | None = None,
+    year_ago: Mapping[str, Decimal] | None = None,
+) -> tuple[CompiledRule, ...]:
+    """The rules that may have something to say."""
+    with localcontext(NUMBERS):
+        return tuple([rules[place] for place in quick.unsure(figures, previous, year_ago)])
 
 
 def _of_report(rule: CompiledRule, context: Context, flaws: list[Flaw]) -> CannotEvaluate | None:
@@ -379,6 +422,16 @@ def _not_checked(reason: CannotEvaluate, codes: Sequence[str]) -> Flaw:
 def numbers(figures: Mapping[str, str | None]) -> dict[str, Decimal]:
     """The figures that are plain numbers."""
     return {code: value for code, text in figures.items() if text is not None and (value := value_of(text)) is not None}
+
+
+def _read(figures: Mapping[str, str | None], codes: Iterable[str]) -> dict[str, Decimal]:
+    """As `numbers`, of these codes."""
+    found: dict[str, Decimal] = {}
+    for code in codes:
+        text = figures.get(code)
+        if text is not None and (value := value_of(text)) is not None:
+            found[code] = value
+    return found
 
 
 def _columns_of(
