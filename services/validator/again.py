@@ -22,6 +22,7 @@ from services.validator.reference_cache import ReferenceCache
 from services.validator.references import References
 from services.validator.rules.forms import CompiledForm
 from services.validator.rules.packs import Pack
+from services.validator.stopwatch import Limits
 from shared.consuming.batch import Batch
 from shared.contract.events import Finding, SubmissionReceived, VerdictReached, WaiverGranted
 from shared.contract.ids import new_id
@@ -38,7 +39,8 @@ log = get_logger()
 #: (rules/pack_compiler.py, MAX_EFFORT_BACK), and 25,000 reports of agencies beneath
 SWEPT = 25
 _JUST_AFTER = timedelta(microseconds=1)
-#: what cannot be judged is tried again after so long; meanwhile it stays in the queue and stops nobody
+#: what cannot be judged, or takes too long alone, is tried again after so long; meanwhile it stays in the queue and
+#: stops nobody
 SET_ASIDE_SECONDS = 600.0
 
 
@@ -77,11 +79,12 @@ def _version(verdict: VerdictReached) -> int:
 class JudgingAgain:
     """The sweep over the queue."""
 
-    def __init__(self, database: Database, forms: FormCache, clock: Clock) -> None:
+    def __init__(self, database: Database, forms: FormCache, clock: Clock, limits: Limits | None = None) -> None:
         self._database = database
         self._forms = forms
         self._references = ReferenceCache()
         self._clock = clock
+        self._limits = limits or Limits()
         self._set_aside: dict[UUID, float] = {}  # until when, monotonic
 
     async def tick(self, tx: Transaction) -> int:
@@ -121,7 +124,7 @@ class JudgingAgain:
                 continue
             await asyncio.sleep(0)  # a rule may cost milliseconds: requests have their turn between reports
             base = await self._base(row, pack, waivers[key])
-            judgement = others.judge(base, bodies[key], again=now)
+            judgement = others.judge(base, bodies[key], self._limits, again=now)
             if [finding.model_dump(mode="json") for finding in judgement.of_others] != row.said:
                 changed.append((row, _revised(row, judgement, now), judgement))
         await store.replace_verdicts(

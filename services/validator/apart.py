@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from services.validator.domain import Overrun
+from services.validator.domain import Overran, Overrun
 from services.validator.judge_process import HEADER, PAGE_BYTES, Answer, Order, place_in
 from shared.contract.events import Tier
 from shared.runtime.trouble import InfrastructureTrouble
@@ -38,14 +38,6 @@ _HANGS_SECONDS = 60.0
 
 #: the text of a form, or of a reference table, by its registry key
 StoredText = Callable[[str], Awaitable[str]]
-
-
-class Overran(Exception):
-    """The report costs more CPU than it may: `where`."""
-
-    def __init__(self, where: Overrun) -> None:
-        super().__init__(where)
-        self.where = where
 
 
 class JudgeProcess:

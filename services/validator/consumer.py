@@ -25,7 +25,7 @@ def inbounds(judging: Judging, clock: Clock) -> list[Inbound]:
         await handlers.keep_waivers(batch, tx)
 
     async def submissions(batch: Batch[SubmissionReceived], tx: Transaction) -> None:
-        await handlers.record(batch, tx, clock=clock)
+        await handlers.record(batch, tx, clock=clock, looking=judging.looking)
 
     async def resolved(tx: Transaction, names: Sequence[str]) -> set[str]:
         return set(await store.in_place(tx, names))

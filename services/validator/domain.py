@@ -67,6 +67,14 @@ class Overrun(NamedTuple):
         return render(Flaw(catalogue.NOT_JUDGED, "", words)).model_copy(update={"tier": self.tier})
 
 
+class Overran(Exception):
+    """The report costs more CPU than it may: `where`."""
+
+    def __init__(self, where: Overrun) -> None:
+        super().__init__(where)
+        self.where = where
+
+
 def _seconds(seconds: float, point: str = ".") -> str:
     return f"{seconds:g}".replace(".", point)
 
@@ -317,13 +325,15 @@ def after_history(
     children: Sequence[Earlier] | None = None,
     looked_at: tuple[str, ...] = (),
     again: bool = False,
+    enter: Enter | None = None,
 ) -> Judgement:
     """The judgement with what the rules say about other reports.
 
     Those of the agency for the period before and for that of the year before, `others` under other regimes by the
     regime's code, and `children`: of the agencies beneath it; None: not all of these have come, or who they are is not
     known. `looked_at`: the obligations whose reports these are. `again`: the report was accepted before; nobody is
-    returned for what others report later, so what would return it asks for an explanation.
+    returned for what others report later, so what would return it asks for an explanation. `enter` is told of each rule
+    before it is asked.
     """
     assert judgement.looks_back is not None
     flaws: list[Flaw] = []
@@ -338,6 +348,7 @@ def after_history(
         reports={regime: report.figures for regime, report in others.items()},
         references=judgement.references.tables,
         children=None if children is None else [child.figures for child in children],
+        enter=enter,
     )
     rendered = [_asking(render(flaw)) if again else render(flaw) for flaw in flaws]
     found = tuple(_waived(finding, judgement.waivers or {}) for finding in rendered)

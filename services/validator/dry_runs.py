@@ -96,7 +96,9 @@ class DryRuns:
             raise Problem.of(NOT_JUDGED)
         batch = Batch((event,), prepared=tried.prepared.values)
         async with self._database.read_transaction() as snapshot:
-            judgement = (await handlers.with_earlier(batch, snapshot))[event.id]
+            judgement = (await handlers.with_earlier(batch, snapshot, self._judging.looking)).get(event.id)
+            if judgement is None:
+                raise Problem.of(NOT_JUDGED)
             in_place = await store.in_place(snapshot, [f"regime/{report.regime}/{found}"])
         by = int(next(iter(in_place.values())).rpartition("/")[2])
         return DryRun(by, judgement, tried.seconds, tried.apart)

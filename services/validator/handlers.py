@@ -14,6 +14,8 @@ from services.validator import again, likeness, metrics, not_judged, store
 from services.validator.domain import (
     Earlier,
     Judgement,
+    Overran,
+    Overrun,
     after_figures,
     standing,
 )
@@ -22,7 +24,8 @@ from services.validator.others import Others
 from services.validator.references import reference_of
 from services.validator.rules.catalogue import ALL_ZERO
 from services.validator.rules.forms import FormError, compile_form
-from shared.consuming.batch import Batch
+from services.validator.stopwatch import Limits
+from shared.consuming.batch import Batch, Event
 from shared.consuming.preparing import alone
 from shared.contract.events import (
     AgencyRegistered,
@@ -40,13 +43,17 @@ from shared.outbox import publish
 from shared.postgres.database import Transaction
 from shared.runtime.clock import Clock
 from shared.runtime.cpu import work_seconds
+from shared.telemetry.logging import about_event, get_logger
+
+log = get_logger()
 
 #: what of the registry is kept
 _Kept = RegimePublished | ReferenceTablePublished | WaiverGranted
 #: how far back a report of zeros is compared
 COMPARED_YEARS = 2
 #: CPU seconds that rules about other reports may take of a transaction. One report's take at most 20 ms
-#: (rules/pack_compiler.py, MAX_EFFORT_BACK); what does not fit is left to be judged alone.
+#: by design (rules/pack_compiler.py, MAX_EFFORT_BACK) and are ended at their limit (stopwatch.py); what does not fit is
+#: left to be judged alone.
 LOOKING_SECONDS = 0.5
 #: reports whose others are loaded together, where some add up what the agencies beneath report: each may have a
 #: thousand of them (beneath.py, MAX_BENEATH)
@@ -133,19 +140,21 @@ async def keep_withdrawals(batch: Batch[StepTaken], tx: Transaction) -> None:
     )
 
 
-async def record(batch: Batch[SubmissionReceived], tx: Transaction, *, clock: Clock, revision: int = 1) -> None:
+async def record(
+    batch: Batch[SubmissionReceived], tx: Transaction, *, clock: Clock, revision: int = 1, looking: Limits | None = None
+) -> None:
     """Record a verdict on each submission that was judged before the transaction opened.
 
     One that could not be judged is kept to be judged again (not_judged.py). A submission that is in neither is deferred
-    until its regime version arrives. `revision`: of the verdicts.
+    until its regime version arrives. `revision`: of the verdicts. `looking`: what rules about others may take.
     """
     decided_at = clock.now()
+    judgements = await with_earlier(batch, tx, looking or Limits())
     await not_judged.keep(batch, tx, decided_at)
     verdicts: list[VerdictReached] = []
     any_nonzero: list[bool | None] = []
     figures: list[Mapping[str, str] | None] = []
     resembles: list[tuple[UUID, ...]] = []
-    judgements = await with_earlier(batch, tx)
     for event in batch:
         judgement = judgements.get(event.id)
         if event.id in batch.deferred or (event.id in batch.prepared and judgement is None):
@@ -198,8 +207,12 @@ async def record(batch: Batch[SubmissionReceived], tx: Transaction, *, clock: Cl
     _count(fresh)
 
 
-async def with_earlier(batch: Batch[SubmissionReceived], tx: Transaction) -> dict[UUID, Judgement]:
-    """The batch's judgements with what is to be said beside the agency's accepted reports of earlier periods."""
+async def with_earlier(batch: Batch[SubmissionReceived], tx: Transaction, looking: Limits) -> dict[UUID, Judgement]:
+    """The batch's judgements with what is to be said beside the agency's accepted reports of earlier periods.
+
+    Without those that are left to be judged alone. One that is alone and takes more than it may, twice, is an Overrun
+    in `batch.prepared` from then on.
+    """
     judged: dict[UUID, Judgement] = {
         event_id: judgement for event_id, judgement in batch.prepared.items() if isinstance(judgement, Judgement)
     }
@@ -207,7 +220,7 @@ async def with_earlier(batch: Batch[SubmissionReceived], tx: Transaction) -> dic
         return judged
     withdrawn = await store.withdrawals(tx, [event.body.submission_id for event in batch])
     judged = await _compared(batch, judged, withdrawn, tx)
-    return await likeness.compare(batch, await _looked_back(batch, judged, withdrawn, tx), withdrawn, tx)
+    return await likeness.compare(batch, await _looked_back(batch, judged, withdrawn, tx, looking), withdrawn, tx)
 
 
 async def _compared(
@@ -244,12 +257,17 @@ async def _compared(
 
 
 async def _looked_back(
-    batch: Batch[SubmissionReceived], judged: dict[UUID, Judgement], withdrawn: Mapping[UUID, datetime], tx: Transaction
+    batch: Batch[SubmissionReceived],
+    judged: dict[UUID, Judgement],
+    withdrawn: Mapping[UUID, datetime],
+    tx: Transaction,
+    looking: Limits,
 ) -> dict[UUID, Judgement]:
     """The judgements with what rules say about other accepted reports: in order, this batch's too.
 
     A few queries for the batch, and only for forms that have such rules. What does not fit into LOOKING_SECONDS is
-    deferred, to be judged alone, with the later events of its obligation; its judgement is left out.
+    deferred, to be judged alone, with the later events of its obligation; its judgement is left out. So is that of one
+    that takes more than `looking`.
     """
     asking = {
         event.id: (event.body, judgement.looks_back)
@@ -280,12 +298,45 @@ async def _looked_back(
             await others.add(tx, [asking[event_id] for event_id in first_of[event.id]])
         if event.id in asking:
             begun = work_seconds()
-            judgement = judged[event.id] = others.judge(judgement, body)
+            beside = _judged_beside(others, judgement, body, looking, tries=2 if len(batch.events) == 1 else 1)
             spent += work_seconds() - begun
+            if isinstance(beside, Overrun):
+                del judged[event.id]
+                if len(batch.events) == 1:
+                    _give_up(batch, event, beside)
+                else:
+                    left[event.key] = alone(event.id)
+                    metrics.JUDGED_APART_TOTAL.labels("later").inc()
+                    batch.defer(event, left[event.key])
+                continue
+            judgement = judged[event.id] = beside
             await asyncio.sleep(0)  # heartbeats go on: a rule of rows may take milliseconds
         if judgement.outcome == "accepted":
             others.accept(body.obligation, (withdrawn.get(body.submission_id), partial(_as_earlier, judgement, body)))
     return judged
+
+
+def _judged_beside(
+    others: Others, judgement: Judgement, body: SubmissionReceived, looking: Limits, *, tries: int
+) -> Judgement | Overrun:
+    """The judgement beside others; where it ran over so many times."""
+    while True:
+        try:
+            return others.judge(judgement, body, looking)
+        except Overran as over:
+            tries -= 1
+            if not tries:
+                return over.where
+
+
+def _give_up(batch: Batch[SubmissionReceived], event: Event[SubmissionReceived], where: Overrun) -> None:
+    batch.prepared = {**batch.prepared, event.id: where}
+    metrics.JUDGED_APART_TOTAL.labels("over_budget").inc()
+    with about_event(event.id, event.key, event.traceparent):
+        log.warning(
+            "A report could not be judged beside others.", action="looking.over_budget", limit=where.limit,
+            tier=where.tier, rule=where.rule,
+        )  # fmt: skip
 
 
 def _as_earlier(judgement: Judgement, body: SubmissionReceived) -> Earlier | None:

@@ -15,12 +15,13 @@ from typing import Any
 from uuid import UUID
 
 from services.validator import domain, metrics, store
-from services.validator.apart import JUDGE, JudgeProcess, Overran
-from services.validator.domain import Judgement, Overrun
+from services.validator.apart import JUDGE, JudgeProcess
+from services.validator.domain import Judgement, Overran, Overrun
 from services.validator.form_cache import FormCache, form_name
 from services.validator.reference_cache import ReferenceCache
 from services.validator.references import NO_REFERENCES, References, day_of
 from services.validator.rules.forms import CompiledForm, FormError
+from services.validator.stopwatch import Limits
 from shared.consuming.batch import Event
 from shared.consuming.preparing import Prepared, Refusal, Snapshots
 from shared.contract.events import SubmissionReceived, Tier
@@ -83,6 +84,11 @@ class Judging:
         self._overran: dict[str, float] = {}  # forms that overran lately, and about how often
         for result in ("judged", "later", "over_budget", "failed"):
             metrics.JUDGED_APART_TOTAL.labels(result)
+
+    @property
+    def looking(self) -> Limits:
+        """What a report's rules about others may take, in the handler."""
+        return Limits(tiers=self._budget.tier_seconds)
 
     async def start(self) -> None:
         """Processes begin when they are needed."""

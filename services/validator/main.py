@@ -56,7 +56,7 @@ def build(
     budget = budget_of(settings)
     forms = FormCache(settings.cached_forms)
     judging, trying = Judging(forms, budget), Judging(forms, budget)
-    again = JudgingAgain(database, forms, business)
+    again = JudgingAgain(database, forms, business, judging.looking)
     subscriptions = [
         Subscription("validator", inbound, database, kafka, system, max_records=settings.consumer_max_records)
         for inbound in inbounds(judging, business)

@@ -14,6 +14,7 @@ from services.validator.domain import Earlier, Held, Judgement, after_history, s
 from services.validator.form_cache import form_name
 from services.validator.periods import obligation_before, obligation_year_ago, periods_around
 from services.validator.rules.packs import Pack
+from services.validator.stopwatch import Limits, Stopwatch
 from shared.contract.events import SubmissionReceived, obligation_key
 from shared.contract.hierarchy import Tree
 from shared.contract.period import PeriodError, cutoff_range, parse
@@ -68,14 +69,18 @@ class Others:
         held = standing(stored.get(key), moment)
         return None if held is None else held[1]
 
-    def judge(self, judgement: Judgement, body: SubmissionReceived, *, again: datetime | None = None) -> Judgement:
+    def judge(
+        self, judgement: Judgement, body: SubmissionReceived, limits: Limits, *, again: datetime | None = None
+    ) -> Judgement:
         """The judgement with what rules say about other reports; as it is where the report was not asked for.
 
-        Beside the reports that stood when it was received, or, judged again, that stand at the moment `again`.
+        Beside the reports that stood when it was received, or, judged again, that stand at the moment `again`. Raises
+        Overran where the rules take more than they may.
         """
         compared = self.compared.get(body.submission_id)
         if compared is None:
             return judgement
+        stopwatch = Stopwatch(limits)
         moment = again or body.received_at
         beneath = self.beneath.get(body.submission_id, ())
         stood = {key: self._stood(self.accepted, key, moment) for key in compared.keys}
@@ -98,6 +103,7 @@ class Others:
             children=[child for child in children if child is not None] if known else None,
             looked_at=tuple(dict.fromkeys((*compared.keys, *beneath))),
             again=again is not None,
+            enter=stopwatch.enter,
         )
 
 

@@ -19,6 +19,7 @@ from services.validator.judging import Judging
 from services.validator.main import budget_of
 from services.validator.not_judged import NEXT
 from services.validator.settings import ValidatorSettings
+from services.validator.stopwatch import UNLIMITED
 from shared.consuming.batch import Batch, Event, Record
 from shared.contract.events import SubmissionReceived
 from shared.contract.ids import new_id
@@ -60,7 +61,8 @@ async def judge_again(database: Database, judging: Judging, clock: Clock, submis
             await store.note_try(tx, submission_id)
             return "over" if isinstance(found, Overrun) else "waits"
         await store.end_not_judged(tx, submission_id)
-        await handlers.record(Batch((event,), prepared={event.id: found}), tx, clock=clock, revision=NEXT)
+        batch = Batch((event,), prepared={event.id: found})
+        await handlers.record(batch, tx, clock=clock, revision=NEXT, looking=UNLIMITED)
     return "judged"
 
 

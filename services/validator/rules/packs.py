@@ -174,11 +174,13 @@ class Pack:
         reports: Mapping[str, Mapping[str, str]] = _NO_REPORTS,
         references: Mapping[str, Reference] = _NO_REFERENCES,
         children: Sequence[Mapping[str, str]] | None = None,
+        enter: Enter | None = None,
     ) -> None:
         """Add a flaw for each rule about other reports that does not hold. None: no such report was accepted yet.
 
         `reports`: the figures of the agency's accepted reports under other regimes, by the regime's code. `children`:
-        those of the accepted reports of the agencies beneath; None: not all of them have come.
+        those of the accepted reports of the agencies beneath; None: not all of them have come. `enter` is told of each
+        rule before it is asked, but for those that surely hold.
         """
         rules = self.later
         quick = self._generated_later
@@ -203,7 +205,7 @@ class Pack:
             children=_columns_of(children, self.adds_up),
             lookup=references.get,
         )
-        self._ask(rules, context, self._unread(values, figures), flaws, period)
+        self._ask(rules, context, self._unread(values, figures), flaws, period, enter)
 
     @cached_property
     def _generated_now(self) -> Generated:
@@ -437,13 +439,18 @@ def _read(figures: Mapping[str, str | None], codes: Iterable[str]) -> dict[str, 
 def _columns_of(
     reports: Sequence[Mapping[str, str | None]] | None, codes: Iterable[str]
 ) -> Callable[[str], Sequence[Value | None] | None]:
-    """The values of each of these figures in all the reports."""
+    """The values of each of these figures in all the reports, read when a rule asks for them: there may be many."""
     if reports is None:
         return lambda _: None
+    known = frozenset(codes)
     columns: dict[str, list[Value | None]] = {}
-    for code in codes:
-        columns[code] = [value_of(report.get(code) or "") for report in reports]
-    return columns.get
+
+    def column(code: str) -> Sequence[Value | None] | None:
+        if code in known and code not in columns:
+            columns[code] = [value_of(report.get(code) or "") for report in reports]
+        return columns.get(code)
+
+    return column
 
 
 def _given(text: str, field: Field | None) -> Value:

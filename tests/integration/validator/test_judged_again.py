@@ -7,6 +7,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
+from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,11 +21,11 @@ from deploy.reconcile.dossiers import Dossier
 from services.scoring.obligations.domain import with_reports
 from services.scoring.obligations.facts import NOTHING
 from services.validator import again as module
-from services.validator import handlers, store
+from services.validator import handlers, stopwatch, store
 from services.validator.again import JudgingAgain
 from services.validator.form_cache import FormCache
 from services.validator.rejudging import judge_again
-from shared.contract.events import Form, SubmissionReceived, VerdictReached, WaiverGranted, obligation_key
+from shared.contract.events import Form, NotJudged, SubmissionReceived, VerdictReached, WaiverGranted, obligation_key
 from shared.contract.ids import new_id
 from shared.runtime.clock import monotonic_seconds
 from tests.integration.validator.rig import FORM, Rig, event_of, regime, submission
@@ -203,6 +205,54 @@ async def test_what_rules_about_others_take_too_long_for_is_left_to_be_judged_al
     third: Any = {"agency": "H99.04", "obligation": obligation_key("H99.04", "DAY", "2026-M03")}
     events = [event_of(report("DAY", total, total, **third)) for total in (1, 2)]
     assert (await rig.consume("submissions", events)).deferred == {}, "control: half a second is enough for many"
+
+
+def slow_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every rule about others takes a second of CPU."""
+    monkeypatch.setattr(stopwatch, "work_seconds", partial(next, count()))
+
+
+async def not_judged(rig: Rig) -> list[tuple[str, list[str]]]:
+    rows = await rig.rows("SELECT body FROM outbox WHERE type LIKE '%not_judged%' ORDER BY id")
+    found = [NotJudged.model_validate_json(row["body"]) for row in rows]
+    return [(one.agency, [f"{finding.code} {finding.tier}" for finding in one.findings]) for one in found]
+
+
+async def test_rules_about_others_are_ended_at_their_limit_and_the_report_counts_against_nobody(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await rig.keep(regime("DAY", form=RULED), regime("KIA"))
+    other: Any = {"agency": "H99.03", "obligation": obligation_key("H99.03", "DAY", "2026-M03")}
+    slow_clock(monkeypatch)
+    bodies = [report("DAY", 3), report("DAY", 4, **other), report("KIA", 5)]
+    outcome = await rig.consume("submissions", [event_of(body) for body in bodies])
+    assert outcome.deferred == {SubmissionReceived.TYPE: 2}, "in a batch it is left to be judged alone"
+    assert (await of_regime(rig), await not_judged(rig)) == ([], [])
+    assert await rig.release_alone() == 2
+    assert sorted(await not_judged(rig)) == [("H99.02", ["X01 cross_report"]), ("H99.03", ["X01 cross_report"])]
+    assert await of_regime(rig) == []
+    assert await judge_again(rig.database, rig.judging, rig.clock, bodies[0].submission_id) == "judged", "no limit"
+    assert await said(rig) == [(1, 2, "returned", ["QT-01"])]
+
+
+async def test_what_takes_too_long_to_be_judged_again_is_set_aside_and_its_verdict_stands(
+    rig: Rig, again: JudgingAgain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await rig.keep(regime("DAY", form=RULED), regime("KIA"))
+    await rig.judge(report("DAY", 3))
+    await swept(rig, again)
+    await rig.judge(report("KIA", 5))
+    slow_clock(monkeypatch)
+    with capture_logs() as lines:
+        async with asyncio.timeout(60):
+            while not await ticked(rig, again):
+                pass
+    assert [(one["action"], "Overran" in one["error"]) for one in lines] == [("again.set_aside", True)]
+    assert await said(rig) == [(1, 1, "accepted", ["K03"])]
+    monkeypatch.undo()
+    monkeypatch.setattr(module, "monotonic_seconds", lambda: monotonic_seconds() + module.SET_ASIDE_SECONDS)
+    assert await swept(rig, again) == 1
+    assert await said(rig) == [(1, 1, "accepted", ["K03"]), (1, 2, "accepted", ["QT-01"])], "control: in time"
 
 
 async def test_the_one_above_is_judged_again_when_the_last_of_those_beneath_has_come(
