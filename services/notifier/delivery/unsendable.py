@@ -1,6 +1,7 @@
 """Sends letters that could not be composed again once the registry has corrected the names in them.
 
-Only letters that are still true, with the names and addresses as they are now. Nothing here commits.
+Only letters that are still true, with the names and addresses as they are now, and only where no other channel has told
+the person meanwhile. Nothing here commits.
 """
 
 from __future__ import annotations
@@ -21,13 +22,18 @@ from shared.postgres.database import Transaction
 LETTERS_AT_ONCE = 500
 
 _FIND = text(f"""
-    SELECT n.id, n.agency, n.regime, n.officer_id, n.kind, n.recipient, n.facts, n.created_at FROM notifications n
+    SELECT n.id, n.agency, n.regime, n.officer_id, n.kind, n.channel, n.recipient, n.facts, n.created_at
+      FROM notifications n
       JOIN obligations o ON o.obligation = n.obligation
      WHERE n.state = 'failed' AND starts_with(n.reason, 'unsendable:') AND n.id > CAST(:after AS uuid)
        AND n.recipient <> '' AND (n.mail_id IS NULL OR n.mail_id = n.id)
        AND (n.regime = ANY(CAST(:regimes AS text[])) OR n.period = ANY(CAST(:requests AS text[]))
             OR n.agency = ANY(CAST(:agencies AS text[])) OR n.officer_id = ANY(CAST(:officers AS text[]))
             OR n.facts -> 'passed_over' <> '[]')
+       AND NOT EXISTS (
+           SELECT FROM notifications other
+            WHERE other.obligation = n.obligation AND other.step = n.step AND other.officer_id = n.officer_id
+              AND other.channel <> n.channel AND other.state NOT IN ('failed', 'skipped'))
        AND {store.STILL_SO}
      ORDER BY n.id LIMIT :limit
 """)  # noqa: S608 - constants
@@ -87,7 +93,8 @@ async def compose_again(tx: Transaction, changes: RegistryChanges, now: datetime
                 continue
             facts = _with_names_of_now(before, row["regime"], row["officer_id"], row["created_at"], people)
             officer = people.known(row["officer_id"])
-            recipient = officer.email if officer else row["recipient"]
+            # a text goes to the number that it was planned for
+            recipient = officer.email if officer and row["channel"] == store.CHANNEL else row["recipient"]
             corrected.append((row["id"], recipient, store.facts_json(facts)))
         count += (await tx.execute(_AGAIN, {**bulk.parameters(_CORRECTED, corrected), "now": now})).rowcount
     return count

@@ -16,6 +16,7 @@ from services.notifier.channels.email.smtp import Server
 from services.notifier.channels.gateway import http
 from services.notifier.channels.gateway.channel import gateway_channel
 from services.notifier.channels.gateway.file import read_gateways
+from services.notifier.channels.gateway.texts import TextComposer
 from services.notifier.channels.seam import Channel, Connection, Outage
 from services.notifier.delivery.ledger import ClaimedMail
 from services.notifier.delivery.resending import ResendOrder, resend
@@ -303,6 +304,37 @@ async def test_who_has_left_has_no_number_in_the_ledger(world: World, sms: Recei
             tx, ResendOrder([row["id"]], "op", "why", to="0987 654 321"), now=world.system.now(), domain=DOMAIN
         )
     assert (again.accepted, again.recipient) == (True, "+84987654321")
+
+
+def _unfit(channel: Channel) -> Channel:
+    """The channel as one that can carry no text, however short its names."""
+    return replace(channel, composer=TextComposer("ucs2", 1))
+
+
+async def test_a_text_that_could_not_be_made_is_made_again_for_its_number(world: World, sms: Receiver) -> None:
+    await climbing(world, "sms")
+    await world.texts(_unfit(channel(world, sms))).round()
+    (row,) = await escalations(world)
+    assert (row["state"], row["reason"]) == ("failed", "unsendable: the text does not fit into 1 parts")
+    await world.feed("registry", officer("dept-head", DEPARTMENT, "head", version=2))
+    await world.texts(channel(world, sms)).round()
+    (row,) = await escalations(world)
+    assert (row["recipient"], row["state"]) == (PHONE, "sent")
+
+
+async def test_what_the_next_channel_has_told_is_not_told_again(world: World, smtp: FakeSmtp, sms: Receiver) -> None:
+    await climbing(world, "email, sms")
+    async with world.database.transaction() as tx:  # a name that no header takes
+        await tx.execute(
+            text("""UPDATE notifications SET facts = facts || '{"recipient_name": "Lê\\nHà"}'
+                                 WHERE kind = 'escalation'""")
+        )
+    await world.dispatcher(smtp).round()
+    await world.texts(channel(world, sms)).round()
+    await world.feed("registry", officer("dept-head", DEPARTMENT, "head", version=2))
+    await world.dispatcher(smtp).round()
+    told = [(row["channel"], row["state"]) for row in await escalations(world)]
+    assert told == [("email", "failed"), ("sms", "sent")]
 
 
 async def _mail_goes_out(world: World, smtp: FakeSmtp, seconds: float) -> None:
