@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -246,6 +247,21 @@ def test_long_names_are_cut_and_the_text_keeps_its_parts(alphabet: str) -> None:
     assert ("..." if alphabet == "gsm7" else "…") in text
     with pytest.raises(CannotRender, match="1 parts"):
         TextComposer("ucs2", max_parts=1).compose(long)
+
+
+@pytest.mark.parametrize(("alphabet", "parts"), [("gsm7", 1), ("gsm7", 2), ("ucs2", 2)])
+@pytest.mark.parametrize("standing", ["nothing_sent", "returned"])
+@pytest.mark.parametrize(("period", "said"), [("2026-H1", "6 tháng đầu năm 2026"), ("2026-M10", "tháng 10/2026")])
+def test_with_every_name_too_long_the_period_is_said_whole(
+    alphabet: str, parts: int, standing: str, period: str, said: str
+) -> None:
+    names = {"agency_name": "Ủy ban nhân dân " * 40, "officer_name": "Nguyễn " * 60}
+    mail = replace(
+        claimed(**names, standing=standing, period=period), names={"regime_name": "Báo cáo tình hình kinh tế – xã hội"}
+    )
+    text = TextComposer(alphabet, parts).compose(mail).decode()  # type: ignore[arg-type]
+    assert count_parts(text, alphabet) <= parts  # type: ignore[arg-type]
+    assert f", {folded(said) if alphabet == 'gsm7' else said}. " in text
 
 
 def test_hidden_characters_and_line_breaks_do_not_reach_a_phone() -> None:

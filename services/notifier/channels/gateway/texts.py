@@ -21,7 +21,7 @@ from shared.contract.words import period_words
 from shared.runtime.clock import LOCAL_ZONE
 
 #: lengths to which names are cut, one after the other, until the text fits
-_NAMES = (80, 60, 45, 34, 25, 18)
+_NAMES = (80, 60, 45, 34, 25, 18, 12)
 TEST = "Thông Suốt: tin thử kênh này, không cần làm gì."
 
 #: a name, cut to the length that is being tried
@@ -65,8 +65,8 @@ class TextComposer:
 def _text_of(mail: ClaimedMail, facts: LetterFacts, name: _Name) -> str:
     if facts.matters:
         return _of_several(facts.matters, name)
-    period, _ = period_words(facts.period, mail.names.get("request_title") or "")
-    report = f"{name(mail.names.get('regime_name') or facts.regime)}, {name(period)}"
+    period = _period(facts.period, mail.names.get("request_title") or "", name)
+    report = f"{name(mail.names.get('regime_name') or facts.regime)}, {period}"
     agency = name(facts.agency_name)
     match mail.kind:
         case "escalation":
@@ -92,9 +92,15 @@ def _of_several(matters: tuple[Mapping[str, Any], ...], name: _Name) -> str:
     if not late:
         return f"Thông Suốt: {told}."
     first = min(late, key=lambda matter: datetime.fromisoformat(matter["deadline"]))
-    period, _ = period_words(first["period"], first["request"])
+    period = _period(first["period"], first["request"], name)
     hour = _moment(datetime.fromisoformat(first["deadline"]))
-    return f"Thông Suốt: {told}. Hạn sớm nhất {hour}: {name(first['regime'])}, {name(period)}. {name(first['agency'])}."
+    return f"Thông Suốt: {told}. Hạn sớm nhất {hour}: {name(first['regime'])}, {period}. {name(first['agency'])}."
+
+
+def _period(period: str, request: str, name: _Name) -> str:
+    """The period, whole; a request's title and number are cut as names are."""
+    words, _ = period_words(period, request)
+    return name(words) if request else words
 
 
 def _moment(at: datetime | None) -> str:
