@@ -125,6 +125,7 @@ class MailDispatcher:
             patience_seconds=pace.smtp_patience_seconds, watch=channel.watch, needed=channel.needed
         )
         self._room = Room(channel.name, channel.a_day)
+        self._day_is_full = False
         self._pulse = Pulse(
             "mail dispatcher" if channel.name == EMAIL else f"{channel.name} dispatcher",
             patience_seconds=pace.round_patience_seconds,
@@ -195,7 +196,7 @@ class MailDispatcher:
                 if self._queue.longest_seconds() < self._pace.round_patience_seconds:
                     self._pulse.beat()
                 self.health.publish()
-                if not working or self._server_answers():
+                if not working or (self._server_answers() and not self._day_is_full):
                     outage.reset()
                 if working:
                     await self._woken()
@@ -312,7 +313,9 @@ class MailDispatcher:
                         room=self._room,
                     )
             except DayIsFull as error:  # the loop waits as in an outage, and says why
+                self._day_is_full = True
                 raise Outage(str(error)) from error
+            self._day_is_full = False
             self._claimed += len(claimed)
             for mail in claimed:
                 self._at("claimed", mail.id)

@@ -255,6 +255,24 @@ async def test_no_more_than_a_day_allows(world: World, sms: Receiver) -> None:
     assert [row["state"] for row in await escalations(world)] == ["sent", "sent"]
 
 
+async def test_where_the_day_is_full_the_waits_grow(
+    world: World, sms: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await climbing(world, "sms", "2026-M10", "2026-M11")
+    sending = world.texts(channel(world, sms, ("per_second: 1000", "per_second: 1000, a_day: 1")), outage_seconds=1.0)
+    waits: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 5:
+            sending._stopping.set()
+
+    monkeypatch.setattr(sending, "_pause", pause)
+    await sending.run()
+    assert len(sms.received) == 1
+    assert waits[-1] > 4, "else it asks, and warns, each second until midnight"
+
+
 async def test_a_person_hears_of_several_in_one_text_and_not_above_the_limit(world: World, sms: Receiver) -> None:
     await climbing(world, "sms", "2026-M10", "2026-M11")
     async with world.database.transaction() as tx:
