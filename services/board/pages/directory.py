@@ -46,12 +46,12 @@ async def agencies(visit: Visit) -> Response:
 async def regime(visit: Visit) -> Response:
     """A regime that the reader sees something of: its versions, and what the form of one asks for."""
     code, on = visit.request.path_params["code"], _day(visit.request.query_params.get("ngay", ""), visit.today)
-    mine, many = await queries.seen_regimes(visit.snapshot, visit.view, visit.today)
-    if code not in mine and not (many and code in await queries.regimes(visit.snapshot, [code], visit.today)):
+    sees = await queries.sees_regime(visit.snapshot, visit.view, code)
+    versions = await queries.versions_of(visit.snapshot, code) if sees else ()
+    if not versions:
         raise not_found("chế độ báo cáo này", "such regime")
-    versions = await queries.versions_of(visit.snapshot, code)
-    force = max((one for one in versions if one["effective_from"] <= on), key=_number, default=versions[-1])
-    wanted = visit.request.query_params.get("phien-ban", str(force["regime_version"]))
+    force = max((one for one in versions if one["effective_from"] <= on), key=_number, default=None)
+    wanted = visit.request.query_params.get("phien-ban", str((force or versions[-1])["regime_version"]))
     version = next((one for one in versions if str(one["regime_version"]) == wanted), None)
     if version is None:
         raise not_found("phiên bản này của chế độ báo cáo", "such version of the regime")

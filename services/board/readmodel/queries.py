@@ -94,6 +94,7 @@ _SEEN_REGIMES = text(f"""
     SELECT newest.* FROM given CROSS JOIN LATERAL ({_NEWEST_VERSION}) AS newest
      ORDER BY newest.frequency = 'adhoc', newest.effective_from DESC, newest.code LIMIT :rows
 """)  # noqa: S608 - text of this module
+_SEES_REGIME = text(f"SELECT EXISTS (SELECT FROM obligations o WHERE o.regime = :regime AND {SEEN})")  # noqa: S608 - text of this module
 _REQUESTS = text("SELECT request_id, title, title_en FROM requests WHERE request_id = ANY(CAST(:ids AS text[]))")
 _PERIODS = text(f"""
     SELECT period FROM (
@@ -430,6 +431,11 @@ async def seen_regimes(snapshot: ReadTransaction, view: View, day: date) -> tupl
     )
     listed = sorted(rows[:MOST_REGIMES], key=lambda row: row["code"])
     return {row["code"]: row for row in listed}, len(rows) > MOST_REGIMES
+
+
+async def sees_regime(snapshot: ReadTransaction, view: View, regime: str) -> bool:
+    """Whether the view sees an obligation under the regime."""
+    return bool((await snapshot.execute(_SEES_REGIME, {**seen(view), "regime": regime})).scalar_one())
 
 
 async def requests(snapshot: ReadTransaction, ids: Sequence[str]) -> dict[str, tuple[str, str]]:

@@ -611,3 +611,16 @@ async def test_a_regime_is_shown_by_versions_to_whoever_sees_something_of_it(wor
     assert (await head.get(f"/danh-muc/che-do/{MONTHLY}?phien-ban=9")).status_code == 404
     assert (await named.get(f"/danh-muc/che-do/{MONTHLY}")).status_code == 404
     assert (await named.get(f"/danh-muc/che-do/{QUARTERLY}")).status_code == 200
+
+
+async def test_a_regime_of_others_is_not_told_however_many_the_reader_sees(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world_with_reports(world)
+    named, head = await world.signed_in(NAMED), await world.signed_in(HEAD)
+    monkeypatch.setattr(queries, "MOST_REGIMES", 0)
+    assert (await named.get(f"/danh-muc/che-do/{MONTHLY}")).status_code == 404
+    assert (await named.get(f"/danh-muc/che-do/{QUARTERLY}")).status_code == 200
+    assert "đang hiệu lực" in (await head.get(f"/danh-muc/che-do/{MONTHLY}")).text
+    early = (await head.get(f"/danh-muc/che-do/{MONTHLY}?ngay=2001-01-01")).text
+    assert "đang hiệu lực" not in early  # no version was, on that day
