@@ -58,11 +58,7 @@ def _check(file: Path) -> int:
 
 
 def _test(channel: str, number: str) -> int:
-    try:
-        configured: dict[str, Gateway] = {one.channel: one for one in NotifierSettings().gateways()}
-    except (ValueError, OSError) as error:
-        _print(str(error))
-        return 2
+    configured: dict[str, Gateway] = {one.channel: one for one in NotifierSettings().gateways()}
     if channel not in configured:
         _print(f"{channel}: chưa có trong NOTIFIER_GATEWAYS_FILE / is not in NOTIFIER_GATEWAYS_FILE")
         return 2

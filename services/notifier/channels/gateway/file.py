@@ -146,6 +146,12 @@ class GatewayPart(_Part):
             _no_secret(name, text)
         return value
 
+    @field_validator("private_networks", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        """As a list of YAML too."""
+        return ",".join(value) if isinstance(value, list) and all(isinstance(one, str) for one in value) else value
+
     @field_validator("private_networks")
     @classmethod
     def _networks(cls, value: str) -> str:
