@@ -6,10 +6,10 @@ matrix as soon as it is served.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,6 +18,9 @@ from fastapi import Depends, FastAPI
 
 from services.board.main import build as board
 from services.board.settings import BoardSettings
+from services.intake.access import keys
+from services.intake.access.callers import Access
+from services.intake.receipts.signing import SigningKey
 from services.notifier.main import build as notifier
 from services.notifier.settings import NotifierSettings
 from services.scoring.main import build as scoring
@@ -25,13 +28,22 @@ from services.scoring.settings import ScoringSettings
 from services.validator.main import build as validator
 from services.validator.settings import ValidatorSettings
 from shared.access import SCOPES, Office, Principal, Scope, Term
+from shared.contract.events import Finding
+from shared.postgres.database import Database
 from shared.projection.keyring import CopiedKeyring
 from shared.runtime.settings import CommonSettings, KafkaSettings
-from shared.web.authentication import PUBLIC
-from tests.integration.intake.rig import COMMUNE, DEPARTMENT, Intake, Province, intake, load, report
-from tests.integration.intake.test_following import apply, opened
-from tests.integration.intake.test_principals import PEOPLE, key_of
+from tests.integration.intake.rig import COMMUNE, DEPARTMENT, NOW, OFFICE, Intake, Province, intake, load, report
+from tests.integration.intake.test_following import apply, opened, verdict
+from tests.integration.intake.test_information_requests import question
+from tests.integration.intake.test_principals import PEOPLE as OFFICES
+from tests.integration.intake.test_principals import key_of, person
+from tests.integration.intake.test_waivers import asked as waiver
+from tests.integration.intake.test_webhooks import BODY as WEBHOOK
+from tests.integration.intake.test_webhooks import key_file
+from tests.integration.matrix import NOBODY, Caller, Thing, asking, trespasses, unstated, untold, violations
 from tests.unit.shared.web.asking import bare_app
+
+__all__ = ["key_file"]
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
 OTHERS: dict[str, tuple[Callable[..., Any], type]] = {
@@ -40,131 +52,54 @@ OTHERS: dict[str, tuple[Callable[..., Any], type]] = {
     "notifier": (notifier, NotifierSettings),
     "board": (board, BoardSettings),
 }
-METHODS = frozenset({"get", "post", "put", "patch", "delete"})
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who calls, with a key: where it reads without `?agency=`, and the agencies for which it may what."""
-
-    name: str
-    key: str
-    own: str | None
-    may: Mapping[str, frozenset[str]]  # scope -> agencies ("*": whatever has none)
-
-    def can(self, scope: str) -> bool:
-        return bool(self.may.get(scope))
-
-
-EVERY = frozenset({DEPARTMENT, COMMUNE})
-NOBODY = Caller("nobody", "", None, {})
+EVERY = frozenset({DEPARTMENT, COMMUNE, OFFICE})
+#: who reviews for others keeps none of their webhooks
+KEEPS_WEBHOOKS = frozenset({"submit", "administer", "operate"})
+PEOPLE = [
+    *OFFICES,
+    person("duyet-so", "reviewer", DEPARTMENT),
+    person("quan-tri", "administrator", "H99"),
+    *(
+        person(f"nguoi-cua-{code}", "reporting_officer", code).model_copy(update={"agency": code})
+        for code in (DEPARTMENT, COMMUNE)
+    ),
+]
 
 
 async def callers(province: Province) -> list[Caller]:
     """One of each kind, and of each kind one that may less."""
     await load(province.url, PEOPLE)
     url, own, other = province.url, frozenset({DEPARTMENT}), frozenset({COMMUNE})
+    revoked = await key_of(url, "agency", COMMUNE)
+    await revoke(url, revoked)
+    # over before it is presented: the other keys are made meanwhile
+    expired = await key_of(url, "agency", COMMUNE, expires_at=datetime.now(UTC) + timedelta(milliseconds=100))
+    department = {"submit": own, "read": own}
     return [
         NOBODY,
-        Caller("agency", province.keys[DEPARTMENT], DEPARTMENT, {"submit": own, "read": own}),
+        Caller("agency", province.keys[DEPARTMENT], DEPARTMENT, department),
         Caller("other agency", province.keys[COMMUNE], COMMUNE, {"submit": other, "read": other}),
         Caller("reading key", await key_of(url, "agency", DEPARTMENT, ["read"]), DEPARTMENT, {"read": own}),
+        Caller("revoked key", revoked, COMMUNE, {"submit": other, "read": other}, dead=True),
+        Caller("expired key", expired, COMMUNE, {"submit": other, "read": other}, dead=True),
         Caller("chair", await key_of(url, "person", "chu-tich"), DEPARTMENT, {"read": EVERY, "review": EVERY}),
+        Caller("reviewer of one", await key_of(url, "person", "duyet-so"), DEPARTMENT, {"read": own, "review": own}),
+        Caller(
+            "administrator", await key_of(url, "person", "quan-tri"), DEPARTMENT, {"read": EVERY, "administer": EVERY}
+        ),
         Caller("officer", await key_of(url, "person", "so"), DEPARTMENT, {"submit": own, "read": own}),
         Caller("out of office", await key_of(url, "person", "cu"), DEPARTMENT, {}),
         Caller("operator", await key_of(url, "operator", "van-hanh"), None, {"operate": frozenset({"*"})}),
     ]
 
 
-def expected(caller: Caller, scope: str, agency: str | None) -> set[int]:
-    """The only refusals that the answer may be; empty: it is let in."""
-    if scope == PUBLIC:
-        return set()
-    if not caller.key:
-        return {401}
-    scopes = scope.split(" ")
-    if not any(caller.can(one) for one in scopes):
-        return {403}
-    reached = frozenset[str]().union(*(caller.may.get(one, frozenset()) for one in scopes))
-    target = agency or caller.own
-    return set() if "*" in reached or target in reached else {404}
-
-
-def operations(app: FastAPI) -> list[tuple[str, str, dict[str, Any]]]:
-    return [
-        (method, path, operation)
-        for path, found in app.openapi()["paths"].items()
-        for method, operation in found.items()
-        if method in METHODS
-    ]
-
-
-def unstated(app: FastAPI) -> list[str]:
-    """Operations that say of no scope who may call them."""
-    allowed = {PUBLIC, *SCOPES}
-    return [
-        f"{method} {path}"
-        for method, path, operation in operations(app)
-        if not operation.get("x-scope") or set(operation["x-scope"].split(" ")) - allowed
-    ]
-
-
-Ask = Callable[[str, str, Mapping[str, str], str], Awaitable[httpx.Response]]
-
-
-async def violations(app: FastAPI, who: list[Caller], values: Mapping[str, str], ask: Ask) -> list[str]:
-    """What is answered otherwise than the document says, for each caller, route and agency."""
-    found = []
-    for method, template, operation in operations(app):
-        path = re.sub(r"\{([^}]*)\}", lambda part: values.get(part[1], "x"), template)
-        takes = any(one["name"] == "agency" for one in operation.get("parameters", ()))
-        for caller in who:
-            for agency in (None, DEPARTMENT, COMMUNE) if takes and operation["x-scope"] == "read" else (None,):
-                answer = await ask(method, path, {"agency": agency} if agency else {}, caller.key)
-                found += untold(answer, operation, known=bool(caller.key))
-                must = expected(caller, operation["x-scope"], agency)
-                if (
-                    not must
-                    and method == "get"
-                    and "{submission_id}" in template
-                    and values
-                    and (agency or caller.own) != DEPARTMENT
-                ):
-                    must = {404}  # another agency's
-                if not must and "{" not in template and method == "get" and values:
-                    must = {200}
-                # what else is let in may find nothing there, or be told that its body is none
-                good = answer.status_code in must if must else answer.status_code not in (401, 403)
-                if not good:
-                    found.append(
-                        f"{caller.name}: {method} {path} {agency}: {answer.status_code}, not {must or 'let in'}"
-                    )
-    return found
-
-
-LIMITS = frozenset({"ratelimit", "ratelimit-policy", "retry-after"})
-
-
-def untold(answer: httpx.Response, operation: Mapping[str, Any], *, known: bool) -> list[str]:
-    """Headers of the limits that an answer has and its document does not name, or lacks for a known key."""
-    responses = operation["responses"]
-    response = responses.get(str(answer.status_code), responses["default"])
-    named, sent = {name.lower() for name in response.get("headers", ())}, set(answer.headers)
-    faults = [f"{answer.request.url}: {answer.status_code}: {name} not named" for name in LIMITS & sent - named]
-    if known and answer.is_success and "security" in operation:
-        faults += [f"{answer.request.url}: {name} not sent" for name in LIMITS - {"retry-after"} - sent]
-    return faults
-
-
-def asking(client: httpx.AsyncClient) -> Ask:
-    async def ask(method: str, path: str, query: Mapping[str, str], key: str) -> httpx.Response:
-        headers = {"Idempotency-Key": "matrix", "Content-Type": "application/json"}
-        if key:
-            headers["Authorization"] = f"Bearer {key}"
-        content = b'{"matrix": true}' if method in ("post", "put", "patch") else None
-        return await client.request(method.upper(), path, params=dict(query), headers=headers, content=content)
-
-    return ask
+async def revoke(url: str, key: str) -> None:
+    database = Database(url, pool_size=1)
+    try:
+        async with database.transaction() as tx:
+            await keys.revoke(tx, key.split("_")[1], datetime.now(UTC))
+    finally:
+        await database.close()
 
 
 async def values_of(client: Intake) -> dict[str, str]:
@@ -183,8 +118,67 @@ async def test_intake_answers_each_principal_for_each_agency_as_its_document_say
     async with intake(province, unauthorized_burst=10_000) as client:
         assert unstated(client.service.app) == []
         values = await values_of(client)
-        found = await violations(client.service.app, await callers(province), values, asking(client.client))
+        found = await violations(
+            client.service.app, await callers(province), values, asking(client.client), [DEPARTMENT, COMMUNE]
+        )
     assert found == []
+
+
+async def test_what_an_agency_has_is_found_by_those_alone_who_reach_it(
+    province: Province, key_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signs = tmp_path / "key.pem"
+    signs.write_bytes(SigningKey.generate().pem())
+    limits: dict[str, Any] = {"unauthorized_burst": 10_000, "agency_burst_milliseconds": 1e9}
+    async with intake(province, neighbours=(), webhook_key_file=key_file, receipt_key_file=signs, **limits) as client:
+        things, who = await things_of(client), await callers(province)
+        app, ask, values = client.service.app, asking(client.client), {"addressee": OFFICE}
+        unanswered = ["/v1/information-requests/{request_id}/answers/{addressee}"]
+        assert await trespasses(app, who, things, ask, values, unanswered) == []
+        # negative control: readers of everything
+        monkeypatch.setattr(Access, "_may", lambda *_: True)
+        other = [caller for caller in who if caller.name == "other agency"]
+        found = await trespasses(app, other, things[:1], ask, values, unanswered)
+        path = f"/v1/submissions/{things[0].id}"
+        assert f"other agency: get {path} of {DEPARTMENT}: 200, not reached" in found
+
+
+async def things_of(client: Intake) -> list[Thing]:
+    """What the department and the commune have, each of everything that has an id."""
+    return [thing for agency, officer in ((DEPARTMENT, "cb-01"), (COMMUNE, "cb-50")) for thing in
+            await of_one(client, agency, officer)]  # fmt: skip
+
+
+async def of_one(client: Intake, agency: str, officer: str) -> list[Thing]:
+    async def post(path: str, body: Any, of: str = agency) -> dict[str, Any]:
+        answer = await client.client.post(path, json=body, headers=client.headers(of))
+        assert answer.status_code == 201, (path, answer.text)
+        return answer.json()  # type: ignore[no-any-return]
+
+    sent = (await post("/v1/submissions", report(officer=officer)))["submission_id"]
+    finding = Finding(
+        code="N04", tier="narrative", severity="warning", path="/narratives/danh_gia", message="Ngắn.",
+        message_en="Short.", fix="Viết thêm.", fix_en="Write more.",
+    )  # fmt: skip
+    judged = verdict(sent, agency=agency, officer_id=officer, warnings=1, findings=(finding,))
+    await apply(client.province.url, [judged, opened(agency)])
+    explained = await post(f"/v1/submissions/{sent}/explanation", {"reason": "Kỳ này không có đợt kiểm tra."})
+    appealed = await post(f"/v1/submissions/{sent}/appeals", {"reason": "Đúng theo biểu mẫu"})
+    later = {"reason": "Mất điện", "until": (NOW + timedelta(days=30)).isoformat()}
+    await apply(client.province.url, [opened(agency, "2026-M11", deadline=NOW + timedelta(days=20))])
+    extended = await post("/v1/obligations/KTXH/2026-M11/extensions", later)
+    asked = await post("/v1/information-requests", question(agencies=[OFFICE]))
+    waived = await post("/v1/waivers", waiver(asked_by=officer))
+    hooked = await post("/v1/webhooks", WEBHOOK)
+    steps = {"extensions": extended, "explanations": explained, "appeals": appealed}
+    return [
+        Thing("/v1/submissions/{submission_id}", agency, sent),
+        *(Thing(f"/v1/{kind}/{{step_id}}", agency, str(made["step_id"])) for kind, made in steps.items()),
+        Thing("/v1/information-requests/{request_id}", agency, str(asked["request_id"])),
+        Thing("/v1/waivers/{waiver_id}", agency, str(waived["waiver_id"])),
+        Thing("/v1/webhooks/{webhook_id}", agency, str(hooked["webhook_id"]), KEEPS_WEBHOOKS),
+        Thing("/v1/people/{person_id}", agency, f"nguoi-cua-{agency}", frozenset({"administer", "operate"})),
+    ]
 
 
 def principal(caller: Caller) -> Principal:
@@ -194,8 +188,8 @@ def principal(caller: Caller) -> Principal:
         return Principal("operator", caller.name, caller.own, scopes)
     if caller.name in ("agency", "other agency", "reading key"):
         return Principal("agency", caller.own or "", caller.own, scopes)
-    role = {"officer": "reporting_officer", "chair": "chair"}.get(caller.name)
-    offices = () if role is None else (Office(role, caller.own or "", Term(date(2020, 1, 1))),)
+    role = {"officer": "reporting_officer", "reviewer of one": "reviewer"}.get(caller.name, caller.name)
+    offices = () if not scopes else (Office(role, caller.own or "", Term(date(2020, 1, 1))),)
     return Principal("person", caller.name, caller.own, scopes, offices)
 
 
@@ -215,10 +209,16 @@ async def test_the_other_services_answer_each_principal_as_their_documents_say(
     other: FastAPI, province: Province, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is let in meets a database that is not there: 503."""
+
+    async def nothing(*_: Any) -> None:
+        return None
+
     assert unstated(other) == []
     who = await callers(province)
-    known = {caller.key.split("_")[1]: principal(caller) for caller in who if caller.key}
-    monkeypatch.setattr(CopiedKeyring, "at_once", lambda keyring, presented: known[presented.key_id])
+    known = {caller.key.split("_")[1]: principal(caller) for caller in who if caller.key and not caller.dead}
+    monkeypatch.setattr(CopiedKeyring, "at_once", lambda keyring, presented: known.get(presented.key_id))
+    monkeypatch.setattr(CopiedKeyring, "be_fresh", nothing)
+    monkeypatch.setattr(CopiedKeyring, "principal_of", nothing)
     transport = httpx.ASGITransport(app=other, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         assert await violations(other, who, {}, asking(client)) == []
