@@ -2,8 +2,8 @@
 
 Single calls and walks, in which a call takes ids from what earlier ones were answered. Of the board, only its exports
 have a document; its pages are for people. Ends with 0 only if every answer is below 500, is documented and has the
-documented form, at least LEAST_CASES requests were made, and reconcile finds no difference afterwards. The report of
-each service is in .local/fuzz/.
+documented form, at least LEAST_CASES requests were made and LEAST_LINKS links followed, and reconcile finds no
+difference afterwards. The report of each service is in .local/fuzz/.
 """
 
 from __future__ import annotations
@@ -24,10 +24,15 @@ from deploy.local import Options, Stack
 from deploy.local.options import ROOT
 from shared.contract.services import SERVICES
 from shared.runtime.clock import business_clock, scaled_specification
-from tests.e2e.rig import COMMUNE, DEPARTMENT, NOW, PERIOD, REGIME, Province, agree, eventually
+from tests.e2e.rig import COMMUNE, DEPARTMENT, HTTP, NOW, PERIOD, REGIME, Province, agree, eventually
+from tests.programs.fuzz.bodies import GOOD
 
 LEAST_CASES = 10_000
 CASES = int(os.environ.get("CASES", "120"))
+#: walks through each service with each key, of so many calls at most; and how many links all of them must follow
+WALKS = int(os.environ.get("WALKS", "100"))
+STEPS = 20
+LEAST_LINKS = 30
 REPORTS = ROOT / ".local" / "fuzz"
 CHECKS = (
     "not_a_server_error",
@@ -43,6 +48,11 @@ CHECKS = (
 UNLIMITED = {
     "INTAKE_AGENCY_MILLISECONDS_PER_SECOND": "1000000",
     "INTAKE_AGENCY_BURST_MILLISECONDS": "1000000",
+    **{
+        f"{service}_AGENCY_{name}": "1000000"
+        for service in ("VALIDATOR", "NOTIFIER")
+        for name in ("MILLISECONDS_PER_SECOND", "BURST_MILLISECONDS")
+    },
     "INTAKE_UNAUTHORIZED_RATE_PER_SECOND": "100000",
     "INTAKE_UNAUTHORIZED_BURST": "100000",
     **{
@@ -89,8 +99,12 @@ def main() -> int:
         with Stack(options) as stack:
             province = Province(stack, Path(folder) / "registry", business_clock(clock))
             known = _something_to_find(province)
-            targets = [(service, stack.url(service), stack.operator_key()) for service in SERVICES]
-            targets.append(("intake-agency", stack.url("intake"), province.keys[DEPARTMENT]))
+            # first: what an agency sends is what the others have to show
+            own = province.keys[DEPARTMENT]
+            targets = [
+                (f"{service}-agency", stack.url(service), own) for service in ("intake", "validator", "notifier")
+            ]
+            targets += [(service, stack.url(service), stack.operator_key()) for service in SERVICES]
             # last: this key may change the registry
             targets.append(("intake-person", stack.url("intake"), _person(province)))
             outcomes = {name: fuzz(name, url, token, known, seed) for name, url, token in targets}
@@ -102,10 +116,12 @@ def main() -> int:
         walks = f"{fuzzed.walks:>5,} walks over {fuzzed.links:>3} links"
         print(f"{name:<13} {fuzzed.made:>7,} requests {walks}  {told}")
     print(f"{'all':<13} {cases:>7,} requests; reports in {REPORTS.relative_to(ROOT)}")
-    if cases < LEAST_CASES:
-        print(f"too few: at least {LEAST_CASES:,} are wanted")
+    links = sum(fuzzed.links for fuzzed in outcomes.values())
+    few = cases < LEAST_CASES or links < LEAST_LINKS
+    if few:
+        print(f"too few: at least {LEAST_CASES:,} requests and {LEAST_LINKS} links are wanted")
     print(differences or "the stores agree: no difference")
-    return 1 if failed or differences or cases < LEAST_CASES else 0
+    return 1 if failed or differences or few else 0
 
 
 def _differences(stack: Stack) -> str:
@@ -118,7 +134,12 @@ def _differences(stack: Stack) -> str:
 
 
 def _something_to_find(province: Province) -> Mapping[str, list[str]]:
-    """Post one report that is accepted and one that is returned; return what may be asked for by name and id."""
+    """Register a webhook, and post one report that is accepted and one that is returned; return what may be named."""
+    hook = HTTP.post(
+        province.stack.url("intake") + "/v1/webhooks",
+        headers={"Authorization": f"Bearer {province.keys[DEPARTMENT]}", "Idempotency-Key": "fuzz-0"},
+        json=GOOD["POST /v1/webhooks"](0),
+    )
     narratives = {"N": "Kết quả trong tháng đạt kế hoạch đề ra."}
     wrong = province.post(DEPARTMENT, "fuzz-1", figures={"A": 100, "A1": 90, "A2": 5, "B": 1}, narratives=narratives)
     right = province.post(DEPARTMENT, "fuzz-2", figures={"A": 95, "A1": 90, "A2": 5, "B": 1}, narratives=narratives)
@@ -126,7 +147,7 @@ def _something_to_find(province: Province) -> Mapping[str, list[str]]:
     for submission_id in ids:
         path = f"/v1/submissions/{submission_id}"
         eventually(lambda path=path: province.get(DEPARTMENT, path)["status"] != "received", f"a verdict on {path}")  # type: ignore[misc]
-    return known_values(province, ids)
+    return {**known_values(province, ids), "webhook_id": [str(hook.json()["webhook_id"])]}
 
 
 def known_values(province: Province, submission_ids: Sequence[str] = ()) -> Mapping[str, list[str]]:
@@ -151,14 +172,22 @@ def _person(province: Province) -> str:
     return str(made["keys"][0]["key"])
 
 
-def fuzz(name: str, url: str, token: str, known: Mapping[str, list[str]], seed: int, cases: int = CASES) -> Fuzzed:
+def fuzz(
+    name: str, url: str, token: str, known: Mapping[str, list[str]], seed: int, cases: int = CASES, walks: int = WALKS
+) -> Fuzzed:
     """Fuzz one service with one token. `name` is the report's."""
     report = REPORTS / f"{name}.ndjson"
     REPORTS.mkdir(parents=True, exist_ok=True)
+    settings = REPORTS / f"{name}.toml"
+    # in a file: what the command line says of examples would hold for walks too
+    settings.write_text(
+        f"[generation]\nmax-examples = {cases}\n"
+        f"[phases.stateful]\nmax-steps = {STEPS}\ngeneration.max-examples = {walks}\n"
+    )
     command = [
-        *(sys.executable, "-m", "schemathesis.cli", "run", f"{url}/openapi.json"),
+        *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(settings), "run", f"{url}/openapi.json"),
         *("--header", f"Authorization: Bearer {token}", "--checks", ",".join(CHECKS)),
-        *("--max-examples", str(cases), "--seed", str(seed), "--request-timeout", "30"),
+        *("--seed", str(seed), "--request-timeout", "30"),
         # one worker: Python 3.11 cannot parse source in two threads at once (github.com/python/cpython/issues/106905)
         *("--workers", "1", "--continue-on-failure", "--suppress-health-check", "all"),
         *("--warnings", "off", "--no-color"),
