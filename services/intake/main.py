@@ -48,7 +48,7 @@ from shared.service.ticker import Ticker
 from shared.telemetry import metrics
 from shared.telemetry.logging import get_logger
 from shared.telemetry.readiness import Check
-from shared.web.allowance import Allowances, Metered, PrincipalAllowances, operators_allowances
+from shared.web.allowance import KeyAllowances, Metered, PrincipalAllowances, operators_allowances
 from shared.web.app import create_app
 from shared.web.authentication import Operators
 from shared.web.exports import backbone_exports, mount_exports
@@ -126,7 +126,7 @@ def build(
     )
     strangers = Limiter(settings.unauthorized_rate_per_second, settings.unauthorized_burst)
     allowances = PrincipalAllowances(
-        Allowances(
+        KeyAllowances(
             settings.agency_milliseconds_per_second,
             settings.agency_burst_milliseconds,
             sends_at_once=settings.agency_sends_at_once,

@@ -31,13 +31,14 @@ class IntakeSettings(ServiceSettings):
     #: how old the registry and the keys in memory may be; a revoked key stops working within this
     registry_poll_seconds: float = Field(default=0.5, gt=0)
     registry_max_age_seconds: float = Field(default=5, gt=0)
-    #: what one agency's requests may cost: milliseconds of the event loop per second for ever, and at one go
+    #: what one key's requests may cost: milliseconds of the event loop per second for ever, and at one go; all keys of
+    #: one owner together have twice as much
     agency_milliseconds_per_second: float = Field(default=200, gt=0)
     agency_burst_milliseconds: float = Field(default=1000, gt=0)
     #: its requests in work at the same time, sent and read, and those that may wait for their turn
     agency_sends_at_once: int = Field(default=32, ge=1)
     agency_reads_at_once: int = Field(default=2, ge=1)
-    #: how long a request of an agency without credit is kept before it is refused
+    #: how long a request without credit is kept before it is refused
     agency_hold_seconds: float = Field(default=0.5, ge=0)
     agency_waiting: int = Field(default=200, ge=0)
     #: requests without a valid key from one address: sustained per second, and at once

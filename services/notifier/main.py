@@ -47,7 +47,7 @@ from shared.runtime.watched_file import WatchedFile
 from shared.service.service import Service
 from shared.service.ticker import Ticker
 from shared.telemetry.logging import get_logger
-from shared.web.allowance import Allowances, Metered, PrincipalAllowances, operators_allowances
+from shared.web.allowance import KeyAllowances, Metered, PrincipalAllowances, operators_allowances
 from shared.web.app import create_app
 from shared.web.authentication import Operators
 from shared.web.callers import Callers
@@ -190,7 +190,7 @@ def build(
         readiness=service.readiness,
         lifespan=service.lifespan,
     )
-    allowances = Allowances(
+    allowances = KeyAllowances(
         settings.agency_milliseconds_per_second,
         settings.agency_burst_milliseconds,
         sends_at_once=settings.agency_requests_at_once,

@@ -60,7 +60,7 @@ class NotifierSettings(ServiceSettings):
     webhook_timeout_seconds: float = Field(default=15, gt=0, le=60)
     webhooks_at_once: int = Field(default=16, ge=2, le=256)
 
-    #: what one agency's questions about its webhooks may cost: milliseconds of CPU per second for ever, and at one go;
+    #: what one key's questions about its webhooks may cost: milliseconds of CPU per second for ever, and at one go;
     #: and how many may be in work, and wait, at the same time
     agency_milliseconds_per_second: float = Field(default=100, gt=0)
     agency_burst_milliseconds: float = Field(default=1000, gt=0)

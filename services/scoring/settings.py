@@ -34,7 +34,7 @@ class ScoringSettings(ServiceSettings):
     #: hours (business time) that a verdict may take after the receipt of its report, before a relief is proposed
     verdict_hours: float = Field(default=4.0, gt=0, le=720)
 
-    #: what one agency's questions may cost: milliseconds of CPU per second for ever, and at one go; and how many may be
+    #: what one key's questions may cost: milliseconds of CPU per second for ever, and at one go; and how many may be
     #: in work, and wait, at the same time
     agency_milliseconds_per_second: float = Field(default=100, gt=0)
     agency_burst_milliseconds: float = Field(default=1000, gt=0)

@@ -1,4 +1,4 @@
-"""Who has reports tried: whoever may send them, within an allowance of the agency's own."""
+"""Who has reports tried: whoever may send them, within allowances of the key's and of the agency's own."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from services.validator import metrics
 from shared.access import Principal, Scope
 from shared.runtime.clock import LOCAL_ZONE, Clock
 from shared.web import senders
-from shared.web.allowance import Allowances, pay
-from shared.web.authentication import AGENCY_KEY, Keyring, key_owner
+from shared.web.allowance import KeyAllowances, Payer, pay
+from shared.web.authentication import AGENCY_KEY, Keyring, bearer_text, key_id_of, key_owner
 from shared.web.errors import Problem
 
 
@@ -32,24 +32,25 @@ class Sender:
 
 
 class Senders(SecurityBase):
-    """A FastAPI dependency: the agency for which the key sends reports. It pays for what the request costs."""
+    """A FastAPI dependency: the agency for which the key sends reports. Both pay for what the request costs."""
 
     model = HTTPBearer(description="Khóa của cơ quan hoặc của người / a key of an agency or a person: tsk_…")
     scheme_name = AGENCY_KEY
     states_scope: Scope = "submit"
 
-    def __init__(self, keyring: Keyring, allowances: Allowances, business_clock: Clock) -> None:
+    def __init__(self, keyring: Keyring, allowances: KeyAllowances, business_clock: Clock) -> None:
         self._keyring = keyring
         self._allowances = allowances
         self._clock = business_clock
 
     async def __call__(self, request: Request) -> Sender:
-        """Raises 401; 403 for a key that sends nothing; 429 where its agency, or an address, asks too much."""
+        """Raises 401; 403 for a key that sends nothing; 429 where it, its agency, or an address asks too much."""
         principal = await key_owner(request, self._keyring)
         on = self._clock.now().astimezone(LOCAL_ZONE).date()
         agency = senders.sends_for(principal, on)
         try:
-            await pay(request.scope, agency, self._allowances)
+            key = key_id_of(bearer_text(request.headers)) or f"{principal.kind}/{principal.id}"
+            await pay(request.scope, Payer(agency, key), self._allowances)
         except Problem:
             metrics.DRY_RUNS_TOTAL.labels("limited").inc()
             raise

@@ -21,7 +21,7 @@ from shared.runtime.clock import Clock, SystemClock, business_clock
 from shared.runtime.settings import CommonSettings, KafkaSettings
 from shared.service.service import Service
 from shared.service.ticker import Ticker
-from shared.web.allowance import Allowances, Metered, operators_allowances
+from shared.web.allowance import KeyAllowances, Metered, operators_allowances
 from shared.web.app import create_app
 from shared.web.authentication import Operators
 from shared.web.exports import COPIED_KEY_USES, backbone_exports, mount_exports
@@ -95,7 +95,7 @@ def build(
         readiness=service.readiness,
         lifespan=service.lifespan,
     )
-    allowances = Allowances(
+    allowances = KeyAllowances(
         settings.agency_milliseconds_per_second,
         settings.agency_burst_milliseconds,
         sends_at_once=settings.agency_dry_runs_at_once,

@@ -29,7 +29,7 @@ class ValidatorSettings(ServiceSettings):
     batch_cpu_seconds: float = Field(default=1.0, gt=0)
     #: how often verdicts are judged again whose rules look at reports that have come since
     again_seconds: float = Field(default=2.0, gt=0)
-    #: what one agency's dry runs may cost: milliseconds of CPU per second for ever, and at one go; and how many may be
+    #: what one key's dry runs may cost: milliseconds of CPU per second for ever, and at one go; and how many may be
     #: in work, and wait, at the same time
     agency_milliseconds_per_second: float = Field(default=100, gt=0)
     agency_burst_milliseconds: float = Field(default=2000, gt=0)

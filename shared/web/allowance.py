@@ -1,8 +1,9 @@
-"""A principal pays for what its requests cost, in milliseconds of CPU on the event loop, and has few of them at once.
+"""A key pays for what its requests cost, in milliseconds of CPU on the event loop, and has few of them at once.
 
-Whatever one agency sends, its neighbours keep the rest of the loop. A request is let in while the agency has credit and
-is charged when it ends, refused or not: so it may go into debt by what it has in work, never by more than one burst.
-Operators are charged in the same way, from a larger allowance.
+Each key has an allowance of its own, so that one system of an agency does not stop another; all keys of one owner
+together have OWNERS_KEYS times as much, so that whatever one agency sends, its neighbours keep the rest of the loop. A
+request is let in while there is credit and is charged when it ends, refused or not: so an account may go into debt by
+what it has in work, never by more than one burst. Operators are charged in the same way, from a larger allowance.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections import deque
 from collections.abc import Awaitable, Generator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -27,6 +28,9 @@ from shared.web.errors import TOO_MANY, Problem
 REQUEST_MILLISECONDS = 0.25
 BYTES_PER_MILLISECOND = 65_536
 
+#: how many keys that take all they may an owner's bound has room for: two are live while one is rotated
+OWNERS_KEYS = 2
+
 #: what an answer to a known key carries, and what a refusal for too many requests carries
 POLICY_HEADER, LEFT_HEADER, RETRY_HEADER = "RateLimit-Policy", "RateLimit", "Retry-After"
 
@@ -34,7 +38,7 @@ _METER = "thongsuot.meter"
 
 
 class Exhausted(Exception):
-    """The agency has to wait so many whole seconds."""
+    """The key, or its owner, has to wait so many whole seconds."""
 
     def __init__(self, retry_after_seconds: int) -> None:
         super().__init__(f"again after {retry_after_seconds} s")
@@ -42,7 +46,7 @@ class Exhausted(Exception):
 
 
 class Lane:
-    """Requests of one agency and one kind: those in work, and those that wait for their turn."""
+    """Requests of one payer and one kind: those in work, and those that wait for their turn."""
 
     __slots__ = ("at_once", "in_work", "waiting")
 
@@ -62,7 +66,7 @@ class Lane:
 
 
 class Account:
-    """One agency's credit in milliseconds as of a moment, and its lanes: what it sends, and what it reads."""
+    """One payer's credit in milliseconds as of a moment, and its lanes: what it sends, and what it reads."""
 
     __slots__ = ("as_of", "credit", "held", "reads", "sends")
 
@@ -79,11 +83,11 @@ class Account:
 
 
 class Allowances:
-    """The accounts of all agencies; those that say nothing (full, idle) are forgotten.
+    """The accounts of all payers, keys or owners; those that say nothing (full, idle) are forgotten.
 
     `sends_at_once` is many, since what is sent mostly waits for its commit; `reads_at_once` is few, since a page is
     made on the loop. Who has no credit is kept waiting for `hold_seconds` before the refusal, which costs the loop as
-    much as a small answer: an agency that takes no notice of refusals gets no more of them than that allows.
+    much as a small answer: a system that takes no notice of refusals gets no more of them than that allows.
     """
 
     def __init__(
@@ -97,7 +101,7 @@ class Allowances:
         patience_seconds: float = 5,
         hold_seconds: float = 0,
         max_accounts: int = 20_000,
-        policy: str = "agency",
+        policy: str,
     ) -> None:
         self._rate = milliseconds_per_second
         self._burst = burst_milliseconds
@@ -112,29 +116,26 @@ class Allowances:
         self._name = f'"{policy}"'
         self._policy = f'{self._name};q={burst_milliseconds:.0f};qu="milliseconds";w={window_seconds}'.encode()
 
-    def headers(self, agency: str) -> tuple[tuple[bytes, bytes], ...]:
-        """What an answer says of the allowance: the burst, what is left of it, and the seconds until it is full again.
+    def headers(self, payer: str) -> tuple[bytes, bytes] | None:
+        """RateLimit-Policy and RateLimit: the burst, what is left of it, and the seconds until it is full again.
 
-        Source: draft-ietf-httpapi-ratelimit-headers-10.
+        None: no account. Source: draft-ietf-httpapi-ratelimit-headers-10.
         """
-        account = self._accounts.get(agency)
+        account = self._accounts.get(payer)
         if account is None:
-            return ()
+            return None
         self._refill(account)
         left, full_in = max(0, int(account.credit)), math.ceil((self._burst - account.credit) / self._rate)
-        return (
-            (POLICY_HEADER.lower().encode(), self._policy),
-            (LEFT_HEADER.lower().encode(), f"{self._name};r={left};t={full_in}".encode()),
-        )
+        return self._policy, f"{self._name};r={left};t={full_in}".encode()
 
-    async def enter(self, agency: str, *, reads: bool = False) -> tuple[Account, Lane]:
-        """The agency's account, with one more request in work: call `leave` at its end. Raises Exhausted."""
-        account = self._accounts.get(agency)
+    async def enter(self, payer: str, *, reads: bool = False) -> tuple[Account, Lane]:
+        """The payer's account, with one more request in work: call `leave` at its end. Raises Exhausted."""
+        account = self._accounts.get(payer)
         if account is None:
             if len(self._accounts) >= self._max_accounts:
                 self._forget()
             account = Account(self._burst, monotonic_seconds(), self._sends_at_once, self._reads_at_once)
-            self._accounts[agency] = account
+            self._accounts[payer] = account
         await self._hold(account)
         self._ask_for_credit(account)
         lane = account.reads if reads else account.sends
@@ -200,23 +201,67 @@ class Allowances:
         self._accounts = {**kept, **dict(debtors[: self._max_accounts // 2])}
 
 
+class Payer(NamedTuple):
+    """Whose key it is, and which of the owner's keys."""
+
+    owner: str
+    key: str
+
+
+class KeyAllowances:
+    """An allowance for each key, as given, and one for each owner, OWNERS_KEYS times as wide, for all keys together."""
+
+    def __init__(
+        self,
+        milliseconds_per_second: float,
+        burst_milliseconds: float,
+        *,
+        sends_at_once: int,
+        reads_at_once: int,
+        waiting: int,
+        policy: str = "agency",
+        **others: float,
+    ) -> None:
+        def allowances(times: int, name: str) -> Allowances:
+            return Allowances(
+                milliseconds_per_second * times,
+                burst_milliseconds * times,
+                sends_at_once=sends_at_once * times,
+                reads_at_once=reads_at_once * times,
+                waiting=waiting * times,
+                policy=name,
+                **others,  # type: ignore[arg-type]
+            )
+
+        self._keys = allowances(1, "key")
+        self._owners = allowances(OWNERS_KEYS, policy)
+
+    def accounts_of(self, payer: Payer) -> tuple[tuple[str, Allowances], ...]:
+        """Which accounts pay for a request, in the order in which they are asked."""
+        return (payer.key, self._keys), (payer.owner, self._owners)
+
+
 @dataclass(frozen=True, slots=True)
 class PrincipalAllowances:
     """Who is charged where: operators have an allowance of their own, agencies and people share one of their kind."""
 
-    agencies: Allowances
-    operators: Allowances
+    agencies: KeyAllowances
+    operators: KeyAllowances
 
-    def of(self, principal: Principal) -> tuple[str, Allowances]:
-        """The name of the principal's account, and the allowances that keep it."""
-        if principal.kind == "agency":
-            return principal.id, self.agencies
-        return f"{principal.kind}/{principal.id}", self.operators if principal.kind == "operator" else self.agencies
+    def of(self, principal: Principal, key_id: str) -> tuple[Payer, KeyAllowances]:
+        """Who pays for what is asked with a key of the principal, and the allowances that keep the accounts."""
+        return payer_of(principal, key_id), self.operators if principal.kind == "operator" else self.agencies
 
 
-def operators_allowances(settings: ServiceSettings) -> Allowances:
-    """What each operator may ask of a service, on operators' routes and on those that others call too."""
-    return Allowances(
+def payer_of(principal: Principal, key_id: str) -> Payer:
+    """The principal with this key. Without one a token named the person: all such requests pay as from one key."""
+    owner = principal.id if principal.kind == "agency" else f"{principal.kind}/{principal.id}"
+    return Payer(owner, key_id or owner)
+
+
+def operators_allowances(settings: ServiceSettings) -> KeyAllowances:
+    """What each operator's key may ask of a service, on operators' routes and on those that others call too."""
+    return KeyAllowances(
         settings.operator_milliseconds_per_second,
         settings.operator_burst_milliseconds,
         sends_at_once=settings.operator_requests_at_once,
@@ -229,13 +274,12 @@ def operators_allowances(settings: ServiceSettings) -> Allowances:
 class Meter:
     """What one request takes. `charge_to` says whose it is, as soon as that is known."""
 
-    __slots__ = ("_agency", "_allowances", "_place", "_reads", "body_bytes", "seconds")
+    __slots__ = ("_accounts", "_places", "_reads", "body_bytes", "seconds")
 
     def __init__(self, reads: bool = False) -> None:
         self._reads = reads
-        self._agency = ""
-        self._allowances: Allowances | None = None
-        self._place: tuple[Account, Lane] | None = None
+        self._accounts: tuple[tuple[str, Allowances], ...] = ()
+        self._places: list[tuple[Allowances, Account, Lane]] = []
         self.body_bytes = 0
         self.seconds = 0.0
 
@@ -245,25 +289,35 @@ class Meter:
         meter = scope.get(_METER)
         return meter if isinstance(meter, Meter) else None
 
-    async def charge_to(self, agency: str, allowances: Allowances) -> None:
-        """Wait until the agency may have one more request in work; it pays for all that this one takes.
+    async def charge_to(self, *accounts: tuple[str, Allowances]) -> None:
+        """Wait until each account may have one more request in work; each pays for all that this one takes.
 
-        Raises Exhausted.
+        An account that refuses does not pay, nor do those after it. Raises Exhausted.
         """
-        if self._place is None:
-            self._agency, self._allowances = agency, allowances
-            self._place = await allowances.enter(agency, reads=self._reads)
+        if self._accounts:
+            return
+        self._accounts = accounts
+        for payer, allowances in accounts:
+            account, lane = await allowances.enter(payer, reads=self._reads)
+            self._places.append((allowances, account, lane))
 
     def headers(self) -> tuple[tuple[bytes, bytes], ...]:
-        """What the answer says of the agency's allowance; nothing where no agency is known."""
-        return () if self._allowances is None else self._allowances.headers(self._agency)
+        """What the answer says of the allowances of the key and of its owner; nothing where no key is known."""
+        told = [said for payer, allowances in self._accounts if (said := allowances.headers(payer)) is not None]
+        if not told:
+            return ()
+        return (
+            (POLICY_HEADER.lower().encode(), b", ".join(policy for policy, _ in told)),
+            (LEFT_HEADER.lower().encode(), b", ".join(left for _, left in told)),
+        )
 
     def close(self) -> None:
         """Charge what was taken."""
-        if self._place is not None and self._allowances is not None:
+        if self._places:
             cost = REQUEST_MILLISECONDS + self.body_bytes / BYTES_PER_MILLISECOND + self.seconds * 1000
-            self._allowances.leave(*self._place, cost)
-            self._place = None
+            for allowances, account, lane in self._places:
+                allowances.leave(account, lane, cost)
+            self._places.clear()
 
 
 class Metered:
@@ -324,27 +378,27 @@ class _Steps:
                 failure = error
 
 
-async def pay(scope: Scope, name: str, allowances: Allowances) -> None:
-    """Have the owner of this name pay for the request. Raises 429 where that one has no credit."""
+async def pay(scope: Scope, payer: Payer, allowances: KeyAllowances) -> None:
+    """Have this key and its owner pay for the request. Raises 429 where either has no credit."""
     meter = Meter.of(scope)
     if meter is None:
         raise RuntimeError("a route with a key without the layer that measures what it takes")
     try:
-        await meter.charge_to(name, allowances)
+        await meter.charge_to(*allowances.accounts_of(payer))
     except Exhausted as exhausted:
         raise allowance_spent(exhausted.retry_after_seconds) from None
 
 
 def allowance_spent(retry_after_seconds: int) -> Problem:
-    """The owner's requests have cost more than the allowance, or too many of them are in work."""
+    """The requests of a key, or of its owner, have cost more than allowed, or too many of them are in work."""
     return Problem.of(
         TOO_MANY,
-        f"Các yêu cầu của chủ khóa này đã dùng hết thời gian xử lý dành cho mình, hoặc quá nhiều yêu cầu được gửi cùng "
-        f"lúc. Hãy gửi lại sau {retry_after_seconds} giây với cùng Idempotency-Key; gửi lần lượt và đọc từng trang nhỏ "
-        "hơn thì không bị giới hạn.",
-        f"The requests of this key's owner have used up the allowance of processing time, or too many of them came at "
-        f"once. Send again after {retry_after_seconds} seconds with the same Idempotency-Key. To stay within the "
-        "allowance, send one request at a time and read smaller pages.",
+        f"Các yêu cầu của khóa này, hoặc của mọi khóa cùng chủ, đã dùng hết thời gian xử lý được dành, hoặc quá nhiều "
+        f"yêu cầu được gửi cùng lúc. Hãy gửi lại sau {retry_after_seconds} giây với cùng Idempotency-Key; gửi lần lượt "
+        "và đọc từng trang nhỏ hơn thì không bị giới hạn.",
+        f"The requests of this key, or of all keys of its owner, have used up the allowance of processing time, or too "
+        f"many of them came at once. Send again after {retry_after_seconds} seconds with the same Idempotency-Key. To "
+        "stay within the allowance, send one request at a time and read smaller pages.",
         headers={RETRY_HEADER: str(retry_after_seconds)},
     )
 
@@ -386,24 +440,31 @@ def _reference(name: str) -> dict[str, str]:
     return {"$ref": f"#/components/headers/{name}"}
 
 
+def _listed(item: str) -> str:
+    """The pattern of one such item, or of two."""
+    return f"^{item}(, {item})?$"
+
+
 #: refusals that say when to come back: all others of an operation, those of infrastructure trouble among them
 _MAY_ASK_TO_WAIT = ("default", "409", "503")
 _HEADERS: dict[str, Any] = {
     POLICY_HEADER: {
         "description": (
-            "Hạn mức của chủ khóa: mức cao nhất (q, mili giây CPU), đầy lại trong w giây. Có khi khóa còn hiệu lực. / "
-            "The key owner's allowance: at most q milliseconds of CPU, full again within w seconds. There for a live "
-            "key (draft-ietf-httpapi-ratelimit-headers-10)."
+            "Hạn mức của khóa (key), rồi của mọi khóa cùng chủ: mức cao nhất (q, mili giây CPU), đầy lại trong w giây. "
+            "Có khi khóa còn hiệu lực. / The allowance of the key, then that of all keys of its owner: at most q "
+            "milliseconds of CPU, full again within w seconds. There for a live key "
+            "(draft-ietf-httpapi-ratelimit-headers-10)."
         ),
-        "schema": {"type": "string", "pattern": r'^"[a-z]+";q=[0-9]+;qu="milliseconds";w=[0-9]+$'},
-        "example": '"agency";q=1000;qu="milliseconds";w=5',
+        "schema": {"type": "string", "pattern": _listed(r'"[a-z]+";q=[0-9]+;qu="milliseconds";w=[0-9]+')},
+        "example": '"key";q=1000;qu="milliseconds";w=5, "agency";q=2000;qu="milliseconds";w=5',
     },
     LEFT_HEADER: {
         "description": (
-            "Còn lại r mili giây, đầy lại sau t giây. / r milliseconds are left, full again after t seconds."
+            "Mỗi hạn mức còn lại r mili giây, đầy lại sau t giây. / Of each, r milliseconds are left, full again after "
+            "t seconds."
         ),
-        "schema": {"type": "string", "pattern": r'^"[a-z]+";r=[0-9]+;t=[0-9]+$'},
-        "example": '"agency";r=840;t=1',
+        "schema": {"type": "string", "pattern": _listed(r'"[a-z]+";r=[0-9]+;t=[0-9]+')},
+        "example": '"key";r=840;t=1, "agency";r=1760;t=1',
     },
     RETRY_HEADER: {
         "description": "Gửi lại sau số giây này / send again after so many seconds",

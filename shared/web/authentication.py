@@ -23,7 +23,7 @@ from shared.access import Principal, Scope, may
 from shared.runtime.clock import LOCAL_ZONE, Clock
 from shared.telemetry import metrics
 from shared.web import tokens
-from shared.web.allowance import Allowances, pay
+from shared.web.allowance import KeyAllowances, pay, payer_of
 from shared.web.errors import Problem, forbidden, too_many, unauthorized
 from shared.web.limiter import STRANGERS_BURST, STRANGERS_PER_SECOND, Limiter
 from shared.web.limits import address_key
@@ -86,6 +86,12 @@ def parse_key(text: str) -> PresentedKey | None:
     """The key in `text`, or None if it is not well-formed."""
     match = _KEY.fullmatch(text)
     return PresentedKey(match[1], hash_key(text)) if match else None
+
+
+def key_id_of(text: str | None) -> str:
+    """The public id of the key in `text`; empty for a token, which is no key of its own, and for what is no key."""
+    match = _KEY.fullmatch(text) if text else None
+    return match[1] if match else ""
 
 
 def bearer_text(headers: Mapping[str, str]) -> str | None:
@@ -186,7 +192,7 @@ class Operators(SecurityBase):
     scheme_name = "operatorKey"
     states_scope: Scope = "operate"
 
-    def __init__(self, keyring: Keyring, business_clock: Clock, allowances: Allowances) -> None:
+    def __init__(self, keyring: Keyring, business_clock: Clock, allowances: KeyAllowances) -> None:
         self._keyring = keyring
         self._allowances = allowances
         self._clock = business_clock
@@ -208,7 +214,7 @@ class Operators(SecurityBase):
             metrics.OPERATOR_REFUSED_TOTAL.labels("missing" if text is None else "wrong").inc()
             raise unauthorized("Cần khóa của người vận hành còn hiệu lực.", "A live key of an operator is needed.")
         try:
-            await pay(request.scope, f"{principal.kind}/{principal.id}", self._allowances)
+            await pay(request.scope, payer_of(principal, key_id_of(text)), self._allowances)
         except Problem:
             metrics.OPERATOR_REFUSED_TOTAL.labels("spent").inc()
             raise

@@ -12,7 +12,7 @@ from fastapi.security.base import SecurityBase
 from shared.access import Principal, Scope, may_anywhere
 from shared.runtime.clock import LOCAL_ZONE, Clock
 from shared.web.allowance import PrincipalAllowances, pay
-from shared.web.authentication import AGENCY_KEY, Keyring, key_owner
+from shared.web.authentication import AGENCY_KEY, Keyring, bearer_text, key_id_of, key_owner
 from shared.web.errors import forbidden
 
 
@@ -44,10 +44,10 @@ class Callers(SecurityBase):
         self.states_scope = " ".join(scopes)
 
     async def __call__(self, request: Request) -> Caller:
-        """Raises 401; 403 for a key with none of the scopes; 429 where its owner, or an address, asks too much."""
+        """Raises 401; 403 for a key with none of the scopes; 429 where it, its owner, or an address asks too much."""
         principal = await key_owner(request, self._keyring)
         caller = Caller(principal, self._clock.now().astimezone(LOCAL_ZONE).date())
-        await pay(request.scope, *self._allowances.of(principal))
+        await pay(request.scope, *self._allowances.of(principal, key_id_of(bearer_text(request.headers))))
         if not any(may_anywhere(principal, scope, caller.on) for scope in self._scopes):
             needed = ", ".join(self._scopes)
             raise forbidden(f"Khóa này không có quyền nào cần ở đây: {needed}.", f"This key has none of: {needed}.")

@@ -21,7 +21,7 @@ from shared.access import Principal, Scope, may, may_anywhere
 from shared.runtime.clock import LOCAL_ZONE, Clock
 from shared.web import senders
 from shared.web.allowance import PrincipalAllowances, pay
-from shared.web.authentication import AGENCY_KEY, authenticate
+from shared.web.authentication import AGENCY_KEY, authenticate, key_id_of
 from shared.web.errors import Problem, forbidden, not_found, unauthorized
 from shared.web.limiter import Limiter
 from shared.web.limits import address_key
@@ -64,7 +64,7 @@ class Access(SecurityBase):
         self._clock = business_clock
 
     async def principal_of(self, scope: AsgiScope) -> Principal:
-        """Whose key the request carries. Raises 401; 429 where its owner, or a stranger's address, asks too much."""
+        """Whose key the request carries. Raises 401; 429 where it, its owner, or a stranger's address asks too much."""
         authorization = b""
         for name, value in scope["headers"]:
             if name == b"authorization":
@@ -78,7 +78,7 @@ class Access(SecurityBase):
                 "Cần khóa còn hiệu lực: Authorization: Bearer tsk_…",
                 "A live key is needed: Authorization: Bearer tsk_…",
             )
-        await self._admit(scope, principal)
+        await self._admit(scope, principal, key_id_of(given))
         return principal
 
     def sends_for(self, principal: Principal) -> str:
@@ -132,9 +132,9 @@ class Access(SecurityBase):
     def _today(self) -> date:
         return self._clock.now().astimezone(LOCAL_ZONE).date()
 
-    async def _admit(self, scope: AsgiScope, principal: Principal) -> None:
+    async def _admit(self, scope: AsgiScope, principal: Principal, key_id: str) -> None:
         try:
-            await pay(scope, *self._allowances.of(principal))
+            await pay(scope, *self._allowances.of(principal, key_id))
         except Problem:
             metrics.RATE_LIMITED_TOTAL.labels("operator" if principal.kind == "operator" else "agency").inc()
             raise

@@ -18,6 +18,7 @@ from services.intake.access.keys import KeyRefused
 from services.intake.registry import store
 from shared.contract.events import RegistryEvent
 from shared.postgres.database import Database, ReadTransaction
+from shared.web import allowance
 from tests.integration.intake.rig import (
     COMMUNE,
     DEPARTMENT,
@@ -227,12 +228,25 @@ async def test_every_request_costs_its_agency_and_nobody_else(
         assert (await ask(client)).status_code != 429
         answer = await ask(client)
         problem = assert_problem(answer, 429, "too-many-requests")
-        assert answer.headers["ratelimit"].startswith('"agency";r=0;t=')
+        assert answer.headers["ratelimit"].startswith('"key";r=0;t=')
         wait = int(answer.headers["retry-after"])
         assert 1 <= wait <= 100  # never longer than a whole burst takes to come back
         assert str(wait) in problem["detail_vi"]
         assert str(wait) in problem["detail_en"]
         assert (await client.post(report(officer="cb-50"), of=COMMUNE)).status_code == 201, "its neighbour is served"
+
+
+async def test_one_system_of_an_agency_that_sends_too_much_does_not_stop_its_other_system(
+    province: Province, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(allowance, "REQUEST_MILLISECONDS", 1e6)
+    other = await make_keys(province.url, [DEPARTMENT])
+    limits: dict[str, Any] = ONE | {"agency_burst_milliseconds": 0.9e6}
+    async with intake(province, **limits) as client:
+        assert (await client.post(report())).status_code == 201
+        assert (await client.post(report(2))).status_code == 429
+        client.province.keys.update(other)
+        assert (await client.post(report(2))).status_code == 201
 
 
 async def test_a_deadlines_burst_and_large_honest_reports_stay_within_the_allowance(province: Province) -> None:

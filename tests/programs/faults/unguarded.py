@@ -30,7 +30,7 @@ HOSTILE = people.AGENCIES[0]
 def refusals_cost_nothing(service: Service) -> None:
     """Lets no agency pay or wait for the cost of its requests, and lists every error of a body, however many."""
 
-    async def enter(self: Allowances, agency: str, *, reads: bool = False) -> tuple[Account, Lane]:
+    async def enter(self: Allowances, payer: str, *, reads: bool = False) -> tuple[Account, Lane]:
         lane = Lane(1_000_000)
         return Account(1e12, 0.0, 1_000_000, 1_000_000), lane
 

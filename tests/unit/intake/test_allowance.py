@@ -1,4 +1,4 @@
-"""An agency's allowance: credit that comes back with time, few requests at once, and nobody else's affair."""
+"""A key's allowance and its owner's: credit that comes back with time, few requests at once, nobody else's affair."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from shared.web import allowance
-from shared.web.allowance import Allowances, Exhausted, Meter, Metered
+from shared.web.allowance import Allowances, Exhausted, KeyAllowances, Meter, Metered, Payer
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def allowances(**others: Any) -> Allowances:
     settings: dict[str, Any] = {"sends_at_once": 2, "reads_at_once": 1, "waiting": 2, "patience_seconds": 5, **others}
-    return Allowances(100, 1000, **settings)
+    return Allowances(100, 1000, policy="key", **settings)
 
 
 async def spend(of: Allowances, agency: str, milliseconds: float) -> None:
@@ -54,17 +54,65 @@ async def test_a_debt_is_never_more_than_a_burst(now: list[float]) -> None:
 
 async def test_an_answer_says_what_is_left_and_when_it_is_full_again(now: list[float]) -> None:
     of = allowances()
-    assert of.headers("nobody") == ()
+    assert of.headers("nobody") is None
     await spend(of, "a", 0)
-    assert dict(of.headers("a")) == {
-        b"ratelimit-policy": b'"agency";q=1000;qu="milliseconds";w=10', b"ratelimit": b'"agency";r=1000;t=0',
-    }  # fmt: skip
-    await spend(of, "a", 250.5)
-    assert dict(of.headers("a"))[b"ratelimit"] == b'"agency";r=749;t=3'
-    now[0] += 1
-    assert dict(of.headers("a"))[b"ratelimit"] == b'"agency";r=849;t=2'
-    await spend(of, "a", 900)
-    assert dict(of.headers("a"))[b"ratelimit"] == b'"agency";r=0;t=11', "a debt is nothing left, and takes longer"
+    assert of.headers("a") == (b'"key";q=1000;qu="milliseconds";w=10', b'"key";r=1000;t=0')
+    for milliseconds, seconds, left in (
+        (250.5, 0, b'"key";r=749;t=3'),
+        (0, 1, b'"key";r=849;t=2'),
+        (900, 0, b'"key";r=0;t=11'),  # a debt is nothing left, and takes longer
+    ):
+        await spend(of, "a", milliseconds)
+        now[0] += seconds
+        assert (of.headers("a") or (b"", b""))[1] == left
+
+
+async def request_of(of: KeyAllowances, key: str, milliseconds: float = 0, owner: str = "H99.01") -> dict[bytes, bytes]:
+    """What the answer to one request with this key says, after it has cost so much. Raises Exhausted."""
+    meter = Meter()
+    await meter.charge_to(*of.accounts_of(Payer(owner, key)))
+    meter.seconds = milliseconds / 1000
+    meter.close()
+    return dict(meter.headers())
+
+
+async def test_one_key_does_not_stop_another_of_its_owner(now: list[float]) -> None:
+    of = KeyAllowances(100, 1000, sends_at_once=2, reads_at_once=1, waiting=2)
+    await request_of(of, "loud", 1_500)
+    with pytest.raises(Exhausted):
+        await request_of(of, "loud")
+    assert await request_of(of, "other", 249.75) == {
+        b"ratelimit-policy": b'"key";q=1000;qu="milliseconds";w=10, "agency";q=2000;qu="milliseconds";w=10',
+        b"ratelimit": b'"key";r=750;t=3, "agency";r=249;t=9',
+    }
+    now[0] += 6
+    assert (await request_of(of, "loud"))[b"ratelimit"].startswith(b'"key";r=99;')
+
+
+async def test_all_keys_of_an_owner_together_have_a_bound_and_other_owners_keep_theirs(now: list[float]) -> None:
+    of = KeyAllowances(100, 1000, sends_at_once=2, reads_at_once=1, waiting=0)
+    for number in range(3):
+        await request_of(of, f"key-{number}", 990)
+    with pytest.raises(Exhausted):
+        await request_of(of, "key-4")
+    await request_of(of, "key-5", owner="H99.02")
+    now[0] += 10
+    meters = [Meter(reads=True) for _ in range(3)]
+    for number, meter in enumerate(meters[:2]):
+        await meter.charge_to(*of.accounts_of(Payer("H99.01", f"key-{number}")))
+    with pytest.raises(Exhausted):  # two reads of the owner are in work
+        await meters[2].charge_to(*of.accounts_of(Payer("H99.01", "key-2")))
+    for meter in meters:
+        meter.close()
+    await request_of(of, "key-2")
+
+
+async def test_with_one_account_for_all_keys_one_key_stops_another(now: list[float]) -> None:
+    """Negative control."""
+    of = KeyAllowances(100, 1000, sends_at_once=2, reads_at_once=1, waiting=2)
+    await request_of(of, "shared", 1_500)
+    with pytest.raises(Exhausted):
+        await request_of(of, "shared")
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -75,7 +123,7 @@ async def test_only_the_answer_to_a_known_agency_tells_of_an_allowance(known: bo
         meter = Meter.of(scope)
         assert meter is not None
         if known:
-            await meter.charge_to("a", of)
+            await meter.charge_to(("a", of))
         await send({"type": "http.response.start", "status": 200, "headers": [(b"x", b"y")]})
         await send({"type": "http.response.body", "body": b""})
 
@@ -168,7 +216,7 @@ async def test_a_request_pays_for_its_time_on_the_loop_and_not_for_its_waiting(m
         meter = Meter.of(scope)
         assert meter is not None
         clock[0] += 0.010  # before it is known whose it is
-        await meter.charge_to("a", of)
+        await meter.charge_to(("a", of))
         meter.body_bytes = 4 * 65_536
         clock[0] += 0.020
         await waited.wait()
@@ -199,7 +247,7 @@ async def test_a_request_that_is_cancelled_or_fails_pays_too() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         meter = Meter.of(scope)
         assert meter is not None
-        await meter.charge_to("a", of)
+        await meter.charge_to(("a", of))
         await receive()
 
     async def broken() -> None:

@@ -8,7 +8,7 @@ import httpx
 from fastapi import FastAPI
 
 from shared.telemetry.readiness import Readiness
-from shared.web.allowance import Allowances
+from shared.web.allowance import KeyAllowances
 from shared.web.app import create_app
 
 
@@ -21,10 +21,10 @@ def bare_app(**options: Any) -> FastAPI:
     return create_app("test", title="Test", readiness=options.pop("readiness", readiness), **options)
 
 
-def plenty(**options: Any) -> Allowances:
+def plenty(**options: Any) -> KeyAllowances:
     """An allowance that no test spends, unless it asks for a small one."""
     settings: dict[str, Any] = {"milliseconds_per_second": 1e6, "burst_milliseconds": 1e6, **options}
-    return Allowances(**{"sends_at_once": 100, "reads_at_once": 100, "waiting": 100, **settings})
+    return KeyAllowances(**{"sends_at_once": 100, "reads_at_once": 100, "waiting": 100, **settings})
 
 
 async def ask(app: FastAPI, method: str, url: str, **options: Any) -> httpx.Response:

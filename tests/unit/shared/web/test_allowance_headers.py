@@ -11,16 +11,18 @@ from fastapi import Depends, FastAPI
 
 from shared.access import SCOPES, Principal
 from shared.runtime.clock import ManualClock
-from shared.web.allowance import Allowances, Metered, PrincipalAllowances
+from shared.web import allowance
+from shared.web.allowance import KeyAllowances, Metered, PrincipalAllowances
 from shared.web.authentication import Anybody, Operators, new_key
 from shared.web.callers import Callers
 from shared.web.errors import not_found
 from tests.fakes.keyring import FakeKeyring
 from tests.unit.shared.web.asking import ask, bare_app, plenty
 
-OPERATING, OTHER, AGENCY = new_key(), new_key(), new_key()
+OPERATING, ROTATED, OTHER, AGENCY = new_key(), new_key(), new_key(), new_key()
 KEYS = {
     OPERATING: Principal("operator", "nightly", None, frozenset(SCOPES)),
+    ROTATED: Principal("operator", "nightly", None, frozenset(SCOPES)),
     OTHER: Principal("operator", "other", None, frozenset(SCOPES)),
     AGENCY: Principal("agency", "H99.01", "H99.01", frozenset({"read"})),
 }
@@ -29,7 +31,7 @@ CLOCK = ManualClock(datetime(2026, 10, 16, tzinfo=UTC))
 ONE: dict[str, Any] = {"milliseconds_per_second": 0.001, "burst_milliseconds": 0.1}
 
 
-def limited(operators: Allowances) -> FastAPI:
+def limited(operators: KeyAllowances) -> FastAPI:
     """Routes for operators, for all with a key, and for everybody."""
     app = bare_app()
     app.add_middleware(Metered)
@@ -61,9 +63,20 @@ async def test_an_operator_who_asks_too_much_waits_and_nobody_else_does(path: st
     refused = await get(app, path)
     assert (refused.status_code, refused.json()["type"]) == (429, "/problems/too-many-requests")
     assert int(refused.headers["retry-after"]) >= 1
-    assert refused.headers["ratelimit"].startswith('"operator";r=0;t=')
+    assert refused.headers["ratelimit"].startswith('"key";r=0;t=')
     assert (await get(app, "/v1/called/x", AGENCY)).status_code == 200, "agencies are not asked to pay for it"
     assert (await get(app, path, OTHER)).status_code == 200, "nor is another operator"
+
+
+@pytest.mark.parametrize("path", ["/v1/operated/x", "/v1/called/x"])
+async def test_a_key_that_asks_too_much_does_not_stop_another_of_its_owner(
+    monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr(allowance, "REQUEST_MILLISECONDS", 1e6)
+    app = limited(plenty(policy="operator", **ONE | {"burst_milliseconds": 0.9e6}))
+    told = [await get(app, path, key) for key in (OPERATING, OPERATING, ROTATED)]
+    assert [answer.status_code for answer in told] == [200, 429, 200]
+    assert [answer.headers["ratelimit"].split(";")[1] for answer in told] == ["r=900000", "r=0", "r=900000"]
 
 
 @pytest.mark.parametrize("path", ["/v1/operated/x", "/v1/called/x"])
