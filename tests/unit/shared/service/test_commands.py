@@ -114,7 +114,7 @@ OWN: dict[str, dict[str, list[list[str]]]] = {
 #: no database is asked, so none is missed
 WITHOUT_DATABASE = {"calendar-draft", "findings", "mail", "policy-check", "rules", "signing-key"}
 #: ask no database either; `check` limits the process it runs in: not run here
-APART = {name: {"receipt"} if name == "intake" else {"check"} for name in SERVICES}
+APART = {name: {"check"} for name in SERVICES} | {"intake": {"receipt"}, "notifier": {"check", "gateway"}}
 
 CASES = [
     (service, action, arguments)
