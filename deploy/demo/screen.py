@@ -46,6 +46,7 @@ MAIL_KINDS = {
     "not_judged": "chưa kiểm tra được / not judged",
     "named": "ghi tên / named in a report",
     "digest": "tổng hợp / digest",
+    "regime": "chế độ báo cáo mới / new regime version",
     "several": "nhiều việc trong một thư / several matters in one",
 }
 #: width of six columns of figures with all borders, characters

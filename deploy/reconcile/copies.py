@@ -91,7 +91,7 @@ def _recorded(
         yield from told.values(body, expected)
     for name, row in ledger.items():
         if (
-            row["kind"] not in ("named", "digest")
+            row["kind"] not in ("named", "digest", "regime")
             and row["settled_at"] is not None
             and name not in newest
             and reference.archived("notifier", row["id"])

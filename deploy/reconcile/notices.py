@@ -164,7 +164,8 @@ def _obligation(dossier: Dossier, planned: _Planned) -> Iterator[Difference]:
         return
     row = dossier.told[0]
     if not dossier.changed and not planned.returned and not planned.steps_told:
-        if not dossier.obligations:
+        # what an agency is told of a regime version is kept under a name of its own
+        if not dossier.obligations and not any(notice["kind"] == "regime" for notice in dossier.notifications):
             yield told.surplus()
         return
     parts = dict(zip(("agency", "regime", "period"), ([*dossier.key.split("/", 2), "", ""])[:3], strict=True))
@@ -197,6 +198,8 @@ def _ledger(dossier: Dossier, planned: _Planned, reference: Reference) -> Iterat
         yield from _kept_back_by(row, dossier, reference)
         if row["kind"] == "digest":
             yield from _digest(row, told)
+        elif row["kind"] == "regime":
+            yield from _regime(row, reference, told)
         elif row["step"] != namings.STEP:
             found.setdefault(row["step"], []).append(row)
     climbed = escalations.steps(dossier)
@@ -413,6 +416,19 @@ def _digest(row: Mapping[str, Any], told: Teller) -> Iterator[Difference]:
         "agency": agency, "regime": regime, "period": period, "submission_version": 0,
     }  # fmt: skip
     yield from told.values(row, expected)
+
+
+def _regime(row: Mapping[str, Any], reference: Reference, told: Teller) -> Iterator[Difference]:
+    """Check that a letter about a regime version is of a version that is published, and kept under its name."""
+    agency, regime, period = ([*row["obligation"].split("/", 2), "", ""])[:3]
+    number = period.removeprefix("version/")
+    expected = {
+        "step": f"regime/{number}", "channel": "email", "agency": agency, "regime": regime, "period": period,
+        "submission_version": 0,
+    }  # fmt: skip
+    yield from told.values(row, expected)
+    if number not in {str(version.regime_version) for version in reference.regimes.get(regime, ())}:
+        yield told.surplus()
 
 
 def _kept_back_by(row: asyncpg.Record, dossier: Dossier, reference: Reference) -> Iterator[Difference]:

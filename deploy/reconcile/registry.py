@@ -17,6 +17,7 @@ from services.intake.registry import staffing
 from services.intake.waivers.domain import audited_decision, audited_request
 from services.intake.waivers.store import request_of
 from services.notifier.planning.store import email_of, reviews_at
+from services.notifier.regimes.content import content_of
 from services.validator.rules.pack_compiler import tables_looked_up
 from services.validator.store import Submitters, Validity
 from shared.contract.events import (
@@ -80,6 +81,7 @@ _MADE: dict[tuple[str, str, str], Callable[[Any], Any]] = {
     ("scoring", "agencies", "parents"): lambda record: record.model_dump(mode="json")["parents"],
     ("notifier", "agencies", "parents"): lambda record: record.model_dump(mode="json")["parents"],
     ("notifier", "regimes", "nil_allowed"): lambda record: record.form.nil_allowed,
+    ("notifier", "regimes", "content"): content_of,
     **{
         (service, "access_people", "offices"): lambda record: record.model_dump(mode="json")["offices"]
         for service in _WITH_KEYS
@@ -101,6 +103,7 @@ _JSON = frozenset(
         ("notifier", "people", "digests"),
         ("notifier", "people", "offices"),
         ("notifier", "agencies", "parents"),
+        ("notifier", "regimes", "content"),
         ("scoring", "agencies", "parents"),
         ("board", "people", "offices"),
         ("board", "regimes", "form"),

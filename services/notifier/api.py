@@ -74,7 +74,9 @@ EXPORTS = (
     Export(
         "obligations",
         "SELECT obligation, agency, deadline, standing, version, verdict_version, accepted_version, recorded_version"
-        " FROM obligations WHERE obligation > :after ORDER BY obligation LIMIT :limit",
+        # what an agency is told of a regime version is kept under a name of its own, which is no obligation
+        " FROM obligations WHERE obligation > :after AND NOT starts_with(period, 'version/')"
+        " ORDER BY obligation LIMIT :limit",
         "obligation",
         str,
     ),

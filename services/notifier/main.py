@@ -30,6 +30,7 @@ from services.notifier.mailing.api import router as silences_router
 from services.notifier.mailing.sweep import MailingSweep
 from services.notifier.planning.handlers import PlanningContext
 from services.notifier.planning.naming import NamingSweep
+from services.notifier.regimes.sweep import RegimeSweep
 from services.notifier.settings import NotifierSettings
 from services.notifier.templates import Composer
 from shared.access import Scope
@@ -123,6 +124,7 @@ def build(
         groups=mailing.groups if waits else None,
     )
     digests = DigestSweep(business, system, message_id_domain=settings.message_id_domain)
+    regimes = RegimeSweep(business, system, message_id_domain=settings.message_id_domain, waits=waits)
     escalating = EscalationSweep(
         business,
         system,
@@ -170,6 +172,7 @@ def build(
             Ticker("named", database, system, naming.tick, interval_seconds=settings.sweep_seconds),
             # also where nothing waits any more: what waited when that was set goes out
             Ticker("mailing", database, system, mailing.tick, interval_seconds=settings.mailing_seconds),
+            Ticker("regimes", database, system, regimes.tick, interval_seconds=settings.sweep_seconds),
             *(
                 (Ticker("digests", database, system, digests.tick, interval_seconds=settings.mailing_seconds),)
                 if waits

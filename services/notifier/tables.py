@@ -78,7 +78,7 @@ people = Table(
     Index("people_reviews_at", "reviews_at", postgresql_using="gin"),
 )
 
-regimes = Table(  # names only: what a mail calls the report
+regimes = Table(  # what a mail calls the report, and what a new version changes
     "regimes",
     metadata,
     Column("code", Text, nullable=False),
@@ -89,8 +89,24 @@ regimes = Table(  # names only: what a mail calls the report
     Column("nil_allowed", Boolean),  # NULL: not stored yet when the record arrived
     Column("version", Integer, nullable=False),
     Column("replaces", Integer),  # the version whose place it takes
+    # NULL, both: not stored yet when the record arrived
+    Column("effective_from", Date),
+    Column("content", JSONB),  # regimes.content.content_of: what the next version is compared with
     PrimaryKeyConstraint("code", "regime_version"),
     Index("regimes_replaces", "code", "replaces", postgresql_where=text("replaces IS NOT NULL")),
+)
+
+#: versions of which those who report under them are told, agency by agency
+regime_tellings = Table(
+    "regime_tellings",
+    metadata,
+    Column("code", Text, nullable=False),
+    Column("regime_version", Integer, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),  # business time
+    Column("after", Text, nullable=False, server_default=""),  # the last agency done
+    Column("done", Boolean, nullable=False, server_default=text("false")),
+    PrimaryKeyConstraint("code", "regime_version"),
+    Index("regime_tellings_open", "at", postgresql_where=text("NOT done")),
 )
 
 requests = Table(  # ad hoc and thematic requests: their title names the period
@@ -205,7 +221,7 @@ notifications = Table(
     CheckConstraint("(state = 'grouped') <= (mail_id IS NOT NULL AND mail_id <> id)", name="notifications_grouped"),
     CheckConstraint(
         "kind IN ('reminder','overdue','returned','escalation','named','certification','decision','withdrawal',"
-        "'resolved','digest','not_judged','request')",
+        "'resolved','digest','not_judged','request','regime')",
         name="notifications_kind",
     ),
     CheckConstraint(

@@ -17,6 +17,7 @@ from services.intake.registry.example import Content, NoExample
 from services.intake.registry.records import Agency, Registry
 from services.intake.registry.regimes import Addressed, Binding, Status
 from services.intake.views import Moment
+from shared.contract.deadline_words import cutoff_words
 from shared.contract.events import Cutoff, Deadline, Form, Frequency, RegimePublished
 from shared.postgres.database import ReadTransaction
 from shared.runtime.clock import LOCAL_ZONE
@@ -176,7 +177,7 @@ async def detail(
         cutoff=regime.cutoff,
         early_allowed=regime.early_allowed,
         deadline=regime.deadline,
-        **dict(zip(("cutoff_rule", "cutoff_rule_en"), regimes.cutoff_words(regime), strict=True)),
+        **dict(zip(("cutoff_rule", "cutoff_rule_en"), cutoff_words(regime.cutoff, regime.frequency), strict=True)),
         **dict(zip(("deadline_rule", "deadline_rule_en"), regimes.deadline_words(regime, override), strict=True)),
         deadline_override=override or None,
         deadlines=[_deadline(row, regime) for row in owed],

@@ -15,8 +15,8 @@ from services.intake.submissions import admission
 from services.intake.submissions.admission import Admitted
 from shared.contract import period as periods
 from shared.contract.addressing import addresses, closed_before, override_of, submits
-from shared.contract.events import Cutoff, RegimePublished, RequestIssued
-from shared.contract.events.registry import DeadlineTerms
+from shared.contract.deadline_words import rule_words, with_more_days
+from shared.contract.events import RegimePublished, RequestIssued
 from shared.reports.report_parser import Report
 from shared.runtime.clock import LOCAL_ZONE
 
@@ -148,29 +148,6 @@ def _newest(versions: Iterable[RegimePublished]) -> RegimePublished | None:
     return max(versions, key=lambda version: (version.effective_from, version.regime_version), default=None)
 
 
-_WEEKDAYS = ("thứ Hai", "thứ Ba", "thứ Tư", "thứ Năm", "thứ Sáu", "thứ Bảy", "Chủ nhật")
-_WEEKDAYS_EN = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-
-
-def cutoff_words(regime: RegimePublished) -> tuple[str, str]:
-    """The days that a report's figures cover, in Vietnamese and English."""
-    cutoff: Cutoff = regime.cutoff
-    match regime.frequency:
-        case "adhoc":
-            return "Theo văn bản yêu cầu.", "As the request says."
-        case "weekly":
-            return (
-                f"Bảy ngày, đến hết {_WEEKDAYS[cutoff.weekday - 1]} của tuần báo cáo.",
-                f"The seven days up to and including {_WEEKDAYS_EN[cutoff.weekday - 1]} of the week.",
-            )
-        case _:
-            return (
-                f"Từ sau ngày {cutoff.day} của tháng trước kỳ báo cáo đến hết ngày {cutoff.day} của tháng cuối kỳ.",
-                f"From the day after the {_nth(cutoff.day)} of the month before the period up to and including the "
-                f"{_nth(cutoff.day)} of its last month.",
-            )
-
-
 def override_for(agency: Agency, regime: RegimePublished, registry: Registry, day: date) -> int:
     """The place, from 1, of the deadline override that holds for the agency on the day; 0: the regime's own deadline"""
     overrides = regime.deadline.overrides
@@ -180,61 +157,6 @@ def override_for(agency: Agency, regime: RegimePublished, registry: Registry, da
 def deadline_words(regime: RegimePublished, override: int = 0) -> tuple[str, str]:
     """The rule for the deadline of a period, in Vietnamese and English; `override`: that of these agencies."""
     if not override:
-        return _rule_words(regime.deadline)
+        return rule_words(regime.deadline)
     given = regime.deadline.overrides[override - 1]
-    words, words_en = _rule_words(given.deadline or regime.deadline)
-    if given.extra_working_days is not None:
-        days = given.extra_working_days
-        words = f"{words.rstrip('.')}; thêm {days} ngày làm việc."
-        words_en = f"{words_en.rstrip('.')}; {days} more working day{'s' if days > 1 else ''}."
-    return words, words_en
-
-
-def _rule_words(rule: DeadlineTerms) -> tuple[str, str]:
-    time = f"{rule.hour:02d}:{rule.minute:02d}"
-    match rule.rule:
-        case "on_request":
-            return "Thời hạn ghi trong từng văn bản yêu cầu.", "Each request states its own deadline."
-        case "working_days_after_cutoff":
-            return (
-                f"{time} ngày làm việc thứ {rule.working_days} sau ngày chốt số liệu.",
-                f"{time} on working day {rule.working_days} after the cut-off.",
-            )
-        case "weekday":
-            week, week_en = _weeks(rule.week_offset)
-            text = f"{time} {_WEEKDAYS[rule.weekday - 1]} của {week}"
-            text_en = f"{time} on {_WEEKDAYS_EN[rule.weekday - 1]} of {week_en}"
-        case "day_of_month":
-            month, month_en = _months(rule.month_offset)
-            text = f"{time} ngày {rule.day} của {month}"
-            text_en = f"{time} on the {_nth(rule.day)} of {month_en}"
-            if rule.day > 28:
-                text += " (tháng ngắn hơn: ngày cuối tháng)"
-                text_en += " (a shorter month: its last day)"
-    holiday, holiday_en = _holiday(rule)
-    return f"{text}; {holiday}.", f"{text_en}; {holiday_en}."
-
-
-def _weeks(offset: int) -> tuple[str, str]:
-    if offset == 0:
-        return "tuần báo cáo", "the week"
-    after, after_en = ("sau", "after") if offset > 0 else ("trước", "before")
-    return f"tuần thứ {abs(offset)} {after} tuần báo cáo", f"week {abs(offset)} {after_en} it"
-
-
-def _months(offset: int) -> tuple[str, str]:
-    if offset == 0:
-        return "tháng cuối kỳ", "the period's last month"
-    after, after_en = ("sau", "after") if offset > 0 else ("trước", "before")
-    return f"tháng thứ {abs(offset)} {after} tháng cuối kỳ", f"month {abs(offset)} {after_en} the period's last month"
-
-
-def _holiday(rule: DeadlineTerms) -> tuple[str, str]:
-    if rule.on_holiday == "keep":
-        return "kể cả khi là ngày nghỉ", "also where that is a day off"
-    return "nếu là ngày nghỉ thì vào ngày làm việc kế tiếp", "where that is a day off, on the next working day"
-
-
-def _nth(day: int) -> str:
-    ending = "th" if 10 <= day % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(day % 10, "th")
-    return f"{day}{ending}"
+    return with_more_days(rule_words(given.deadline or regime.deadline), given.extra_working_days or 0)

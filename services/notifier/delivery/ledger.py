@@ -239,7 +239,7 @@ _RECORDED = text("""
     SELECT n.id, n.obligation, n.agency, n.kind, n.step, n.officer_id, n.state, n.traceparent,
            coalesce(m.message_id, n.message_id) AS message_id, coalesce(m.attempts, n.attempts) AS attempts
       FROM notifications n LEFT JOIN notifications m ON m.id = n.mail_id
-     WHERE n.id = ANY(CAST(:ids AS uuid[])) AND n.kind NOT IN ('named', 'digest') ORDER BY n.id
+     WHERE n.id = ANY(CAST(:ids AS uuid[])) AND n.kind NOT IN ('named', 'digest', 'regime') ORDER BY n.id
 """)
 
 _EXPIRED = text("""

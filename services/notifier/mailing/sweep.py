@@ -116,6 +116,7 @@ def line(row: Mapping[Any, Any]) -> dict[str, Any]:
         "decision": facts.get("decision") or "",
         "next_role": facts.get("next_role") or "",
         "next_at": facts.get("next_at"),
+        **({"regime_change": facts["regime_change"]} if facts.get("regime_change") else {}),
         "held": row["held"] if row["held"].startswith(("silence:", "limit:")) else "",
         # of a report that names the recipient: which version it is, and when it was received
         **{name: report[name] for report in facts.get("reports") or () for name in ("version", "received_at")},

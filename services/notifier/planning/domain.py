@@ -34,9 +34,9 @@ CancelReason = Literal[
     "fulfilled", "superseded_by_overdue", "superseded_by_newer_version", "accepted", "not_owed", "overdue_withdrawn",
     "deadline_moved", "not_to_certify", "too_old", "judged",
 ]  # fmt: skip
-#: named: a report names the person; digest: what the person answers for, in one letter. Neither is published, since it
-#: is between the system and that person
-NoticeKind = Literal[NotificationKind, StepNoticeKind, "named", "digest"]
+#: named: a report names the person; digest: what the person answers for, in one letter; regime: a new version of a
+#: regime. None is published, since it is between the system and that person
+NoticeKind = Literal[NotificationKind, StepNoticeKind, "named", "digest", "regime"]
 #: about what people did with a report, and that it could not be judged (decisions.py)
 ABOUT_STEPS: tuple[NoticeKind, ...] = ("decision", "withdrawal", "not_judged")
 #: about one version of the report: what was said of a newer one does not cancel them
@@ -136,9 +136,10 @@ class LetterFacts:
     reports: tuple[dict[str, str], ...] = ()
     reports_left_out: int = 0
     #: of a letter that tells of several matters, its own first (mailing.sweep makes them)
-    matters: tuple[dict[str, str | None], ...] = ()
+    matters: tuple[dict[str, Any], ...] = ()
     #: of a digest: its tables and their totals (digests.sweep makes them)
     digest: dict[str, Any] | None = None
+    regime_change: dict[str, Any] | None = None  # regime: regimes.domain.changes
 
 
 class Notice(Struct, frozen=True):

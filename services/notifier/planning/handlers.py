@@ -26,6 +26,8 @@ from services.notifier.planning import decisions, domain, namings, store
 from services.notifier.planning.directory import Directory, NotYetRegistered
 from services.notifier.planning.domain import Cancel, Naming, Notice, Obligation, Plan
 from services.notifier.planning.store import CalendarShelf
+from services.notifier.regimes import domain as regime_versions
+from services.notifier.regimes import store as regimes
 from shared.consuming.batch import Batch, Event
 from shared.contract.events import (
     AgencyRegistered,
@@ -44,6 +46,8 @@ from shared.contract.events import (
     VerdictReached,
     WebhookRegistered,
 )
+from shared.contract.ids import time_of
+from shared.contract.reporting_window import local_day
 from shared.contract.working_days import WorkingCalendar
 from shared.postgres.database import Transaction
 from shared.runtime.clock import Clock
@@ -85,7 +89,7 @@ async def apply_registry(
     if not records:
         return
     await store.AGENCIES.save(tx, (record for record in records if isinstance(record, AgencyRegistered)))
-    await store.REGIMES.save(tx, (record for record in records if isinstance(record, RegimePublished)))
+    await _save_regimes(batch, tx, context)
     await store.REQUESTS.save(tx, (record for record in records if isinstance(record, RequestIssued)))
     officers = [record for record in records if isinstance(record, OfficerRegistered)]
     await store.OFFICERS.save(tx, officers)
@@ -102,6 +106,27 @@ async def apply_registry(
         await store.revive_skipped(
             tx, agencies, now=now, domain=context.message_id_domain, waits_from=context.waits_from()
         )
+
+
+async def _save_regimes(
+    batch: Batch[RegistryEvent | WebhookRegistered], tx: Transaction, context: PlanningContext
+) -> None:
+    """Keep regime versions; those that are new here are told to whoever reports under them (regimes/sweep.py)."""
+    now, business = context.system.now(), context.business.now()
+    today = local_day(business)
+    published = {event.body.key: (event.body, time_of(event.id)) for event in batch
+                 if isinstance(event.body, RegimePublished)}  # fmt: skip
+    if published:
+        known = await regimes.known(tx, {body.code for body, _ in published.values()})
+        to_tell = [
+            (body.code, body.regime_version, at)
+            for body, at in published.values()
+            if regime_versions.to_tell(body, at, now, today, known=body.code in known)
+        ]
+        await store.REGIMES.save(tx, (body for body, _ in published.values()))
+        await regimes.announce(tx, to_tell, business)
+    if any(isinstance(event.body, AgencyRegistered | OfficerRegistered) for event in batch):
+        await regimes.look_again(tx, today)
 
 
 def _changes(records: Iterable[RegistryEvent]) -> RegistryChanges:

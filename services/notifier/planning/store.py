@@ -24,6 +24,7 @@ from services.notifier.delivery.blanking import blank_ended
 from services.notifier.delivery.states import message_id
 from services.notifier.planning.directory import REVIEWERS, Agency, Directory, Officer, Person
 from services.notifier.planning.domain import Cancel, LetterFacts, Notice, Obligation
+from services.notifier.regimes.content import content_of
 from services.notifier.templates.compose import LETTER_FACTS
 from shared.contract.events import (
     AgencyRegistered,
@@ -84,9 +85,15 @@ PERSONS = Projection(
     },
     refilled=True,
 )
-#: names and legal basis of regimes and requests
+#: names, legal basis and content of regimes; names and legal basis of requests
 REGIMES = Projection(
-    tables.regimes, RegimePublished, values={"nil_allowed": lambda regime: regime.form.nil_allowed}, refilled=True
+    tables.regimes,
+    RegimePublished,
+    values={
+        "nil_allowed": lambda regime: regime.form.nil_allowed,
+        "content": lambda regime: json.dumps(content_of(regime), ensure_ascii=False),
+    },
+    refilled=True,
 )
 REQUESTS = Projection(tables.requests, RequestIssued, refilled=True)
 CALENDARS = Projection(
@@ -286,6 +293,7 @@ STILL_SO = f"""CASE n.kind
              WHEN 'request' THEN o.accepted_version = 0 AND o.owed AND NOT o.overdue
              WHEN 'named' THEN true
              WHEN 'digest' THEN true
+             WHEN 'regime' THEN true
              WHEN 'certification' THEN o.owed AND o.accepted_version = 0 AND o.certify_version = n.submission_version
              WHEN 'decision' THEN o.owed
              WHEN 'withdrawal' THEN o.owed

@@ -9,7 +9,7 @@ from __future__ import annotations
 from binascii import b2a_qp
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from email import message_from_bytes
 from email.header import Header
 from email.headerregistry import Address
@@ -30,7 +30,7 @@ from services.notifier.templates import words
 from shared.access import ACTORS
 from shared.contract.events.fields import MAX_NAME_CHARACTERS
 from shared.contract.text import header_safe
-from shared.contract.words import period_words
+from shared.contract.words import MONTHS_EN, period_words
 from shared.runtime.clock import LOCAL_ZONE
 
 LETTER_FACTS: TypeAdapter[LetterFacts] = TypeAdapter(LetterFacts)
@@ -278,6 +278,7 @@ class Composer:
             **_step_view(facts, mail.created_at),
             **self._group_view(facts, mail),
             **_digest_view(facts.digest),
+            **_regime_view(facts.regime_change),
             "item": words.pointer_words,
             "reports": [_report_view(report) for report in facts.reports],
             "signature": self._originator.name,
@@ -306,6 +307,10 @@ def _matter_view(matter: Mapping[str, Any], at: datetime) -> dict[str, str]:
     late_vi, late_en = words.lateness_words(deadline, at) if owed else ("", "")
     what_vi, what_en, _, _, colour = words.MATTERS[matter["kind"]]
     ahead_vi, ahead_en = words.TO_DO[matter["kind"]]
+    change = matter.get("regime_change")
+    if change is not None:
+        period_vi, period_en = f"phiên bản {change['version']}", f"version {change['version']}"
+        ahead_vi, ahead_en = _regime_ahead(change)
     if matter["kind"] == "resolved":
         ahead_vi, ahead_en = words.RESOLUTIONS.get(matter["resolution"], (ahead_vi, ahead_en))
     elif matter["decision"] in words.DECISIONS:
@@ -329,6 +334,7 @@ def _matter_view(matter: Mapping[str, Any], at: datetime) -> dict[str, str]:
         "number": matter["period"] if matter["request"] else "",
         "period_vi": period_vi,
         "period_en": period_en,
+        "timed": change is None,
         "deadline_vi": words.deadline_words(deadline)[0],
         "deadline_en": words.deadline_words(deadline)[1],
         "deadline_hour": words.short_words(deadline).partition(" ngày ")[0],
@@ -343,6 +349,18 @@ def _matter_view(matter: Mapping[str, Any], at: datetime) -> dict[str, str]:
         "receipt_vi": receipt_vi,
         "receipt_en": receipt_en,
     }
+
+
+def _regime_ahead(change: Mapping[str, Any]) -> tuple[str, str]:
+    """(Vietnamese, English): a line's summary of what a regime version changes."""
+    lines = words.change_words(change)
+    day = date.fromisoformat(change["effective_from"])
+    vi, en = f"có hiệu lực từ {day:%d/%m/%Y}", f"in force from {day.day} {MONTHS_EN[day.month - 1]} {day.year}"
+    if not lines:
+        return f"{vi}; xem biểu mẫu trong hệ thống", f"{en}; see its form in the system"
+    said, said_en = (" ".join(f"{name}: {text}" for name, text in pairs) for pairs in (
+        ((line[0], line[1]) for line in lines), ((line[2], line[3]) for line in lines)))  # fmt: skip
+    return f"{vi}. {said}", f"{en}. {said_en}"
 
 
 def _receipt_words(matter: Mapping[str, Any]) -> tuple[str, str]:
@@ -376,6 +394,24 @@ def _digest_view(content: Mapping[str, Any] | None) -> dict[str, Any]:
         "mean_en": content["scores_mean"],
         **{part: [_digest_line(line, at) for line in content[part]] for part in parts},
         "left_out": {part: content[f"{part}_total"] - len(content[part]) for part in parts},
+    }
+
+
+def _regime_view(change: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a letter about a regime version says; empty for another letter."""
+    if change is None:
+        return {}
+    day = date.fromisoformat(change["effective_from"])
+    deadline_vi, deadline_en = words.terms_words(change["deadline"])
+    return {
+        "change": change,
+        "changes": words.change_words(change),
+        "from_vi": f"{day:%d/%m/%Y}",
+        "from_en": f"{day.day} {MONTHS_EN[day.month - 1]} {day.year}",
+        "terms_vi": deadline_vi,
+        "terms_en": deadline_en,
+        "frequency_vi": words.FREQUENCIES[change["frequency"]][0],
+        "frequency_en": words.FREQUENCIES[change["frequency"]][1],
     }
 
 

@@ -89,6 +89,28 @@ _LINES = tuple(
                                      "request_en", "standing", "deadline")}
     for matter in _MATTERS
 )  # fmt: skip
+_TERMS = {"rule": "day_of_month", "day": 18, "hour": 17, "minute": 0, "month_offset": 0, "extra_working_days": 0}
+_CHANGE: dict[str, object] = {
+    "version": 2, "before": 1, "effective_from": "2027-01-01", "compared": True, "frequency": "monthly",
+    "frequency_before": "", "deadline": {**_TERMS, "day": 15}, "deadline_before": _TERMS, "cutoff": {"day": 12},
+    "certification": "head", "reason": "Sửa theo Thông tư mới về báo cáo thống kê.",
+    "added": [
+        {"code": "A07", "label": "Số doanh nghiệp thành lập mới", "label_en": "Enterprises newly founded"},
+        {"code": "T02", "label": "Bảng dự án chậm giải ngân", "label_en": ""},
+    ],
+    "added_left_out": 0,
+    "removed": [{"code": "A03", "label": "Số hộ nghèo", "label_en": "Poor households"}], "removed_left_out": 0,
+    "changed": [{"code": "A01", "label": "Thu ngân sách", "label_en": "Budget revenue"}], "changed_left_out": 3,
+}  # fmt: skip
+_FIRST_VERSION = _CHANGE | {
+    "version": 1, "before": None, "compared": False, "deadline_before": None, "cutoff": None, "certification": "",
+    "reason": "", "added": [], "removed": [], "changed": [], "changed_left_out": 0,
+}  # fmt: skip
+_REGIME_MATTERS = tuple(
+    {**_MATTERS[place], "kind": "regime", "deadline": None, "standing": "", "next_role": "", "next_at": None,
+     "period": f"version/{change['version']}", "request": "", "request_en": "", "held": "", "regime_change": change}
+    for place, change in enumerate((_CHANGE, _FIRST_VERSION))
+)  # fmt: skip
 _DAILY: dict[str, object] = {
     "kind": "daily",
     "on": "2026-10-26",
@@ -368,6 +390,21 @@ def samples() -> dict[str, ClaimedMail]:
             )
             for content in (_DAILY, _WEEKLY)
         },
+        **{
+            f"regime-{name}": (
+                "regime",
+                f"regime/{change['version']}",
+                facts(standing=None, deadline=None, period=f"version/{change['version']}", regime_change=change),
+                _DEADLINE,
+            )
+            for name, change in (("version", _CHANGE), ("first", _FIRST_VERSION))
+        },
+        "group-regimes": (
+            "regime",
+            "regime/2",
+            facts(standing=None, deadline=None, period="version/2", regime_change=_CHANGE, matters=_REGIME_MATTERS),
+            _DEADLINE,
+        ),
         "resolved": (
             "resolved",
             "overdue/resolved",

@@ -8,6 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from shared.contract.deadline_words import cutoff_words, rule_words, with_more_days
+from shared.contract.events.registry import Cutoff, DeadlineTerms
 from shared.contract.words import MONTHS_EN
 from shared.runtime.clock import LOCAL_ZONE
 
@@ -64,6 +66,7 @@ MATTERS: dict[str, tuple[str, str, str, str, str]] = {
     "request": ("Yêu cầu báo cáo", "Request", "yêu cầu báo cáo", "requests", "#174a7c"),
     "named": ("Ghi tên Ông/Bà", "Names you", "báo cáo ghi tên Ông/Bà", "in your name", "#1f6b4a"),
     "digest": ("Tổng hợp", "Digest", "thư tổng hợp", "digests", "#174a7c"),
+    "regime": ("Chế độ báo cáo", "Regime", "phiên bản chế độ báo cáo mới", "new regime versions", "#174a7c"),
 }
 #: what the recipient of one is to do
 TO_DO: dict[str, tuple[str, str]] = {
@@ -79,6 +82,28 @@ TO_DO: dict[str, tuple[str, str]] = {
     "request": ("gửi báo cáo trước hạn", "send the report before the deadline"),
     "named": ("nếu không đúng, báo thủ trưởng", "if that is wrong, tell the head"),
     "digest": ("xem thư tổng hợp", "read the digest"),
+    "regime": ("xem nội dung thay đổi", "read what changes"),
+}
+#: how often a report is owed
+FREQUENCIES: dict[str, tuple[str, str]] = {
+    "weekly": ("hằng tuần", "weekly"),
+    "monthly": ("hằng tháng", "monthly"),
+    "quarterly": ("hằng quý", "quarterly"),
+    "half_yearly": ("6 tháng", "half-yearly"),
+    "nine_monthly": ("9 tháng", "nine months"),
+    "yearly": ("hằng năm", "yearly"),
+    "adhoc": ("đột xuất, chuyên đề", "ad hoc"),
+}
+#: kinds of changes to a form's items, and what the letter calls them
+ITEM_CHANGES: dict[str, tuple[str, str]] = {
+    "added": ("Thêm", "Added"),
+    "removed": ("Bỏ", "Removed"),
+    "changed": ("Sửa", "Changed"),
+}
+#: who has to certify a report, by what a version says newly
+CERTIFICATIONS: dict[str, tuple[str, str]] = {
+    "head": ("Thủ trưởng cơ quan phải ký xác nhận", "The head of the agency must certify it"),
+    "none": ("Không cần ký xác nhận nữa", "It need not be certified any more"),
 }
 #: what kept a matter back -> what its line says of it
 HELD: dict[str, tuple[str, str]] = {
@@ -171,6 +196,37 @@ def counts_words(kinds: Iterable[str]) -> tuple[str, str]:
     counts = Counter(MATTERS[kind][2:4] for kind in kinds)
     vi = ", ".join(f"{count} {name}" for (name, _), count in counts.items())
     return vi, ", ".join(f"{count} {name}" for (_, name), count in counts.items())
+
+
+def change_words(change: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    """What a regime version changes, a line each: (its name, what it says) in Vietnamese, then in English."""
+    lines = []
+    if change["frequency_before"]:
+        (vi, en), (was, was_en) = (FREQUENCIES[change[name]] for name in ("frequency", "frequency_before"))
+        lines.append(("Kỳ báo cáo", f"{vi}, trước đây {was}", "How often", f"{en}, {was_en} before"))
+    if change["deadline_before"]:
+        (vi, en), (was, was_en) = (terms_words(change[name]) for name in ("deadline", "deadline_before"))
+        lines.append(("Hạn nộp", f"{vi} Trước đây: {was}", "Deadline", f"{en} Before: {was_en}"))
+    if change["cutoff"]:
+        vi, en = cutoff_words(Cutoff.model_validate(change["cutoff"]), change["frequency"])
+        lines.append(("Số liệu", vi, "Figures cover", en))
+    if change["certification"]:
+        vi, en = CERTIFICATIONS[change["certification"]]
+        lines.append(("Ký xác nhận", f"{vi}.", "Certification", f"{en}."))
+    for name, (vi, en) in ITEM_CHANGES.items():
+        items, left_out = change[name], change[f"{name}_left_out"]
+        if items:
+            listed = "; ".join(f"{item['label']} ({item['code']})" for item in items)
+            listed_en = "; ".join(f"{item['label_en'] or item['label']} ({item['code']})" for item in items)
+            more, more_en = (f"; và {left_out} mục nữa", f"; and {left_out} more") if left_out else ("", "")
+            lines.append((f"{vi} mục", f"{listed}{more}.", f"Items {en.lower()}", f"{listed_en}{more_en}."))
+    return lines
+
+
+def terms_words(terms: Mapping[str, Any]) -> tuple[str, str]:
+    """(Vietnamese, English): the deadline of a version, as regimes.domain.changes keeps it."""
+    rule = DeadlineTerms.model_validate({name: value for name, value in terms.items() if name != "extra_working_days"})
+    return with_more_days(rule_words(rule), terms["extra_working_days"])
 
 
 def brief_words(moment: datetime | None) -> str:
