@@ -200,6 +200,8 @@ def _ledger(dossier: Dossier, planned: _Planned, reference: Reference) -> Iterat
             yield from _digest(row, told)
         elif row["kind"] == "regime":
             yield from _regime(row, reference, told)
+        elif json.loads(row["facts"]).get("instead_of"):
+            yield from _instead(row, dossier, told)
         elif row["step"] != namings.STEP:
             found.setdefault(row["step"], []).append(row)
     climbed = escalations.steps(dossier)
@@ -416,6 +418,13 @@ def _digest(row: Mapping[str, Any], told: Teller) -> Iterator[Difference]:
         "agency": agency, "regime": regime, "period": period, "submission_version": 0,
     }  # fmt: skip
     yield from told.values(row, expected)
+
+
+def _instead(row: Mapping[str, Any], dossier: Dossier, told: Teller) -> Iterator[Difference]:
+    """Check that a notice to the next contact follows one of the same step that says so."""
+    by = f"person:{row['officer_id']}"
+    if not any(other["step"] == row["step"] and other["next_contact"] == by for other in dossier.notifications):
+        yield told.surplus()
 
 
 def _regime(row: Mapping[str, Any], reference: Reference, told: Teller) -> Iterator[Difference]:

@@ -36,7 +36,7 @@ EXPORTS = (
         "notifications",
         "SELECT id, obligation, agency, regime, period, kind, step, officer_id, channel, message_id,"
         " submission_version, state, reason, created_at, settled_at, attempts, refusals, unknowns, wait_until, held,"
-        " released_at, mail_id FROM notifications"
+        " released_at, mail_id, next_contact FROM notifications"
         " WHERE id > :after ORDER BY id LIMIT :limit",
         "id",
         UUID,

@@ -13,7 +13,7 @@ from shared.postgres.database import ReadTransaction
 SHOWN = (
     "id", "obligation", "agency", "regime", "period", "kind", "step", "officer_id", "channel", "recipient",
     "message_id", "submission_version", "state", "reason", "created_at", "settled_at", "due_at", "attempts",
-    "refusals", "unknowns", "resends", "wait_until", "held", "released_at", "mail_id",
+    "refusals", "unknowns", "resends", "wait_until", "held", "released_at", "mail_id", "next_contact",
 )  # fmt: skip
 ATTEMPTS_SHOWN = (
     "number", "worker", "resend", "claimed_at", "in_data_at", "ended_at", "outcome", "stage", "smtp_code", "answer",

@@ -211,6 +211,9 @@ notifications = Table(
     # the notice whose letter tells of it, itself where that is its own; NULL: a letter of its own
     Column("mail_id", Uuid, ForeignKey("notifications.id")),
     Column("next_channels", ARRAY(Text), nullable=False, server_default="{}"),  # tried in order where this one fails
+    # of a failed one, what was done to reach somebody else: person:<id>, nobody, by_the_ladder, not_so (true no more);
+    # before: it failed before this was kept; NULL: not looked at yet
+    Column("next_contact", Text),
     UniqueConstraint("obligation", "step", "officer_id", "channel", name="notifications_once"),
     CheckConstraint(
         "state IN ('waiting','grouped','pending','claimed','in_data','retry','sent','unknown','failed','cancelled',"
@@ -252,6 +255,12 @@ notifications = Table(
     Index("notifications_skipped", "agency", postgresql_where=text("state = 'skipped'")),
     Index("notifications_unknown", "id", postgresql_where=text("state = 'unknown'")),
     Index("notifications_failed", "id", postgresql_where=text("state = 'failed'")),
+    Index(
+        "notifications_next_contact",
+        "obligation",
+        "id",
+        postgresql_where=text("state = 'failed' AND next_contact IS NULL"),
+    ),
     Index("notifications_by_agency", "agency", "id"),
     Index("notifications_by_officer", "officer_id", "id"),
 )

@@ -107,10 +107,14 @@ class Directory:
 
         The last choice is on purpose: where nobody was named for the regime, a colleague's notice beats silence.
         """
+        return next(iter(self.officers_for(agency, regime)), None)
+
+    def officers_for(self, agency: str, regime: str) -> list[Officer]:
+        """The agency's reporting officers in the order in which they answer for a regime, as `responsible` says it."""
         active = self._reachable(agency, "reporting_officer")
         named = [officer for officer in active if regime in officer.regimes]
         general = [officer for officer in active if not officer.regimes]
-        return next(iter(named or general or active), None)
+        return [*named, *general, *(officer for officer in active if officer not in (*named, *general))]
 
     def submitter(self, agency: str, regime: str, officer_id: str) -> Officer | None:
         """The officer who submitted, while active there; else whoever answers for the regime now.
@@ -139,7 +143,11 @@ class Directory:
 
     def head(self, agency: str) -> Officer | None:
         """The head of the agency itself, where one can be reached."""
-        return next(iter(self._reachable(agency, "head")), None)
+        return next(iter(self.heads(agency)), None)
+
+    def heads(self, agency: str) -> list[Officer]:
+        """The heads of the agency itself who can be reached."""
+        return self._reachable(agency, "head")
 
     def why_no_head(self, agency: str) -> str:
         """Why the agency's head cannot be notified."""

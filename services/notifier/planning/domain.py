@@ -119,6 +119,7 @@ class LetterFacts:
     findings: tuple[dict[str, str | None], ...] = ()
     findings_left_out: int = 0
     named: bool = False  # returned: the report names the recipient
+    instead_of: str = ""  # to whom the mail did not get that the recipient has in the place of
     rework: bool = False  # returned: by a reviewer, with his reason and term
     rework_reason: str = ""
     rework_until: datetime | None = None
