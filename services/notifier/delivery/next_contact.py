@@ -66,8 +66,8 @@ class NextContactSweep:
             return 0
         directory = await planning.directory(tx, {row["agency"] for row in rows})
         tried: dict[tuple[str, str], set[str]] = {}
-        for row in await tx.execute(_TRIED, {"keys": sorted({row["obligation"] for row in rows})}):
-            tried.setdefault((row.obligation, row.step), set()).add(row.officer_id)
+        for one in await tx.execute(_TRIED, {"keys": sorted({row["obligation"] for row in rows})}):
+            tried.setdefault((one.obligation, one.step), set()).add(one.officer_id)
         now = self._business.now()
         notices: list[Notice] = []
         kept: list[tuple[Any, str]] = []
