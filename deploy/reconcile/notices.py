@@ -193,6 +193,7 @@ def _ledger(dossier: Dossier, planned: _Planned, reference: Reference) -> Iterat
         yield from told.values(row, {"resends": len(orders)})
         yield from _message_id(row, orders, told)
         yield from _settled(row, told)
+        yield from _next_contact(row, dossier, told, resent=bool(orders))
         yield from _mailed(row, dossier, told)
         yield from _matters(row, dossier, reference, told)
         yield from _kept_back_by(row, dossier, reference)
@@ -418,6 +419,20 @@ def _digest(row: Mapping[str, Any], told: Teller) -> Iterator[Difference]:
         "agency": agency, "regime": regime, "period": period, "submission_version": 0,
     }  # fmt: skip
     yield from told.values(row, expected)
+
+
+def _next_contact(row: Mapping[str, Any], dossier: Dossier, told: Teller, *, resent: bool) -> Iterator[Difference]:
+    """Check that only what has failed went on, and to somebody who has a notice of the same step."""
+    word = row["next_contact"]
+    if word is None:
+        return
+    person = word.removeprefix("person:")
+    if person == word:
+        right = word in ("nobody", "by_the_ladder", "not_so", "before")
+    else:
+        right = any((other["step"], other["officer_id"]) == (row["step"], person) for other in dossier.notifications)
+    if not right or not (row["state"] == "failed" or resent):
+        yield told.difference("next_contact", word, None)
 
 
 def _instead(row: Mapping[str, Any], dossier: Dossier, told: Teller) -> Iterator[Difference]:

@@ -121,6 +121,7 @@ EMPTY: dict[str, str] = {
     "*.outbox": "empty once all is sent; a row left is a difference (unit tests)",
     "*.outbox_set_aside": "holds what Kafka refuses",
     "*.deferred_events": "empty once all is known",
+    "notifier.regime_tellings": "all versions of the world count already, so none is told",
     "intake.dead_letter": "no consumer of intake reads the topic of the bad record",
     "notifier.dead_letter": "no consumer of notifier reads the topic of the bad record",
     "*.consumer_*": "holds halts and an operator's orders",
