@@ -31,13 +31,18 @@ AT_ONCE = 100
 _TO_OFFICERS = ("reminder", "request", "overdue", "returned", "decision")
 KINDS = (*_TO_OFFICERS, "certification")
 
-# what cannot be composed is no contact's fault; who asked for a decision is not replaced
+# what cannot be composed is no contact's fault; who asked for a decision is not replaced; while another channel may
+# still tell the person nobody else is told
 _FAILED = text(f"""
     SELECT n.id, n.obligation, n.agency, n.regime, n.period, n.kind, n.step, n.officer_id, n.submission_version,
            n.facts, n.urgent, {STILL_SO} AS still_so
       FROM notifications n JOIN obligations o ON o.obligation = n.obligation
      WHERE n.state = 'failed' AND n.next_contact IS NULL AND n.kind IN {KINDS}
        AND n.reason NOT LIKE 'unsendable%' AND n.step NOT LIKE '%/asker'
+       AND NOT EXISTS (
+           SELECT FROM notifications other
+            WHERE other.obligation = n.obligation AND other.step = n.step AND other.officer_id = n.officer_id
+              AND other.channel <> n.channel AND other.state NOT IN ('failed', 'skipped'))
      ORDER BY n.obligation, n.id LIMIT :limit FOR UPDATE OF o, n SKIP LOCKED
 """)  # noqa: S608 - constants
 _TRIED = text("""
