@@ -176,6 +176,15 @@ def other_message_id(first: str, recipient: str, domain: str) -> str:
     return f"<{base64.b32encode(digest[:20]).decode().lower()}@{domain}>"
 
 
+def thread_id(obligation: str, domain: str) -> str:
+    """The Message-ID to which all letters about one obligation answer, so that mailboxes show them together.
+
+    No message has it: which letter somebody got first differs from person to person.
+    """
+    digest = hashlib.sha256("\0".join(("thread", obligation)).encode()).digest()
+    return f"<{base64.b32encode(digest[:20]).decode().lower()}@{domain}>"
+
+
 def message_id(obligation: str, step: str, recipient: str, channel: str, domain: str) -> str:
     """The Message-ID (RFC 5322 3.6.4) of a notice: the same for every attempt, different for every other notice."""
     digest = hashlib.sha256("\0".join((obligation, step, recipient, channel)).encode()).digest()

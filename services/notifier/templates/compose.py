@@ -24,6 +24,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import TypeAdapter
 
 from services.notifier.delivery.ledger import ClaimedMail
+from services.notifier.delivery.states import thread_id
 from services.notifier.escalation.links import AnswerLinks
 from services.notifier.planning.domain import LetterFacts
 from services.notifier.templates import words
@@ -198,6 +199,12 @@ class Composer:
         message["Subject"] = header_safe(subject)
         message["Date"] = format_datetime((mail.released_at or mail.created_at).astimezone(LOCAL_ZONE))
         message["Message-ID"] = header_safe(mail.message_id)
+        domain = mail.message_id.rpartition("@")[2].rstrip(">")
+        message["List-Id"] = header_safe(f"<thong-bao.{domain}>")  # RFC 2919: what filters go by
+        if name not in ("group", "digest", "regime"):  # these are about more than one report
+            thread = thread_id(mail.obligation, domain)
+            message["In-Reply-To"] = header_safe(thread)
+            message["References"] = header_safe(thread)
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834: suppresses out-of-office answers
         message["X-Auto-Response-Suppress"] = "All"
         message["Content-Language"] = "vi, en"

@@ -338,3 +338,12 @@ def test_what_a_grace_costs_is_said_by_its_own_clause() -> None:
     assert "trong thời gian ân hạn, nếu có, trừ nhiều nhất 5 điểm (khoản 1.d)" in vi
     assert "5 at most (clause 1.d)" in en
     assert "ân hạn" not in stakes_words(POLICY, late=False)[0]
+
+
+def test_letters_about_one_obligation_thread_and_one_about_several_does_not() -> None:
+    threads = {name: read(mail)["References"] for name, mail in samples().items()}
+    assert threads["reminder"] == threads["overdue-nothing-sent"] == threads["escalation"]
+    assert threads["reminder"] == read(samples()["reminder"])["In-Reply-To"]
+    assert threads["reminder"] != threads["reminder-of-request"], "another obligation"
+    assert [threads[name] for name in ("group", "digest-daily", "regime-version")] == [None] * 3
+    assert {str(read(mail)["List-Id"]) for mail in samples().values()} == {"<thong-bao.thongsuot.example>"}
