@@ -122,6 +122,7 @@ BY_NAME: Mapping[str, Any] = {
     "status": "received",
     "step": "due_soon",
     "held": "quiet_until:2026-10-20T08:15:00+07:00",
+    "next_contact": "person:DM2-H99.131",
     "subject": f"{_AGENCY}/{_REGIME}/{_PERIOD}",
     "successors": "H99.133",
     "sweep": "deadline",
