@@ -16,6 +16,7 @@ from services.notifier.channels.webhook.post import Poster
 from services.notifier.channels.webhook.replaying import prune as prune_replays
 from services.notifier.channels.webhook.store import prune
 from services.notifier.consumer import inbounds
+from services.notifier.delivery.next_channel import NextChannelSweep
 from services.notifier.delivery.next_contact import NextContactSweep
 from services.notifier.digests.api import SCOPES as READ_DIGESTS
 from services.notifier.digests.api import router as digests_router
@@ -127,6 +128,7 @@ def build(
     digests = DigestSweep(business, system, message_id_domain=settings.message_id_domain)
     regimes = RegimeSweep(business, system, message_id_domain=settings.message_id_domain, waits=waits)
     onward = NextContactSweep(business, system, message_id_domain=settings.message_id_domain, waits=waits)
+    onto_next_channel = NextChannelSweep(business, system)
     escalating = EscalationSweep(
         business,
         system,
@@ -174,6 +176,8 @@ def build(
             Ticker("named", database, system, naming.tick, interval_seconds=settings.sweep_seconds),
             # also where nothing waits any more: what waited when that was set goes out
             Ticker("mailing", database, system, mailing.tick, interval_seconds=settings.mailing_seconds),
+            # also where the file describes no gateway any more
+            Ticker("next channel", database, system, onto_next_channel.tick, interval_seconds=settings.sweep_seconds),
             Ticker("next contact", database, system, onward.tick, interval_seconds=settings.sweep_seconds),
             Ticker("regimes", database, system, regimes.tick, interval_seconds=settings.sweep_seconds),
             *(

@@ -216,6 +216,13 @@ _FOLLOW = text("""
     RETURNING m.id
 """)
 
+# nothing of it is under way, and certainly nothing of it has arrived
+_GIVE_UP = text("""
+    UPDATE notifications SET state = 'failed', reason = :reason, due_at = NULL, settled_at = :at
+     WHERE id = ANY(CAST(:ids AS uuid[])) AND token IS NULL AND state IN ('pending', 'retry') AND unknowns = 0
+    RETURNING id
+""")
+
 _ATTEMPTED = {"outcome": "text", "stage": "text", "smtp_code": "int", "answer": "text", "late": "bool"}
 _ENDED_ATTEMPTS = {"token": "uuid", **_ATTEMPTED}
 _END_ATTEMPTS = text(f"""
@@ -354,6 +361,17 @@ async def expire(
             )
         )
     return len(rows), await _record(tx, changes, now=now, at=at)
+
+
+async def give_up(tx: Transaction, waiting: Mapping[UUID, str], reason: str, at: datetime) -> set[UUID]:
+    """What waits for its channel fails, with all that its message tells; published by `publish_outcomes`.
+
+    waiting: obligations by notice; at: business time. Returns what has failed.
+    """
+    await _lock_obligations(tx, set(waiting.values()))
+    given = {"ids": sorted(waiting), "reason": reason, "at": at}
+    failed = set((await tx.execute(_GIVE_UP, given)).scalars())
+    return failed | set((await tx.execute(_FOLLOW, {"ids": sorted(failed)})).scalars()) if failed else failed
 
 
 async def close_withdrawn(tx: Transaction, withdrawn: Sequence[ClaimedMail], now: datetime) -> None:

@@ -1,21 +1,35 @@
 """Tells a person by the next channel of the rung where the one before has failed for good. Nothing here commits.
 
-The new notice is of the same step and person, so the unique key of the ledger holds that it is planned once.
+The new notice is of the same step and person, so the unique key of the ledger holds that it is planned once. A gateway
+that is away, or that the file does not describe any more, fails nothing: what has waited for it too long goes on as
+well, else whoever is above hears of a matter before the person does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import text
 
+from services.notifier import metrics
+from services.notifier.delivery import ledger
 from services.notifier.delivery.states import message_id
+from services.notifier.escalation.store import look_at_refused
 from services.notifier.planning.store import STILL_SO
 from shared.contract.ids import new_id
 from shared.postgres import bulk
 from shared.postgres.database import Transaction
+from shared.runtime.clock import Clock
+from shared.telemetry.logging import get_logger
+
+log = get_logger()
+
+#: for which a text waits for its gateway where the rung names another channel; system time
+PATIENCE = timedelta(hours=1)
+#: texts in a transaction
+AT_ONCE = 100
 
 _FAILED = text(f"""
     SELECT n.id, n.obligation, n.step, n.officer_id, n.next_channels, n.message_id, p.phone,
@@ -48,6 +62,37 @@ _PLAN = text(f"""
     ON CONFLICT ON CONSTRAINT notifications_once DO NOTHING
     RETURNING id
 """)  # noqa: S608 - column names of this module
+
+# one that was ordered to be sent again has told by another channel, or is not to
+_WAITING = text("""
+    SELECT id, obligation FROM notifications
+     WHERE channel = ANY(CAST(:channels AS text[])) AND due_at IS NOT NULL AND state IN ('pending', 'retry')
+       AND unknowns = 0 AND resends = 0 AND next_channels <> '{}' AND coalesce(first_tried_at, due_at) < :before
+     ORDER BY id LIMIT :limit
+""")
+
+
+class NextChannelSweep:
+    """`tick` is a ticker's; one instance sweeps at a time."""
+
+    def __init__(self, business: Clock, system: Clock) -> None:
+        self._business = business
+        self._system = system
+
+    async def tick(self, tx: Transaction) -> int:
+        """Have texts that have waited too long told by the next channel; return how many."""
+        asked = {"channels": list(metrics.TEXT_CHANNELS), "before": self._system.now() - PATIENCE, "limit": AT_ONCE}
+        waiting = {row.id: row.obligation for row in await tx.execute(_WAITING, asked)}
+        if not waiting:
+            return 0
+        at = self._business.now()
+        failed = await ledger.give_up(tx, waiting, "no_gateway: waited too long", at)
+        await tell_by_next_channel(tx, failed, at)
+        await look_at_refused(tx, failed, at)
+        for event in await ledger.publish_outcomes(tx, failed, at):
+            metrics.count_outcome(event)
+        log.warning("Texts waited too long; the next channel tells.", action="text.next_channel", count=len(failed))
+        return len(failed)
 
 
 async def tell_by_next_channel(tx: Transaction, failed: Collection[UUID], at: datetime) -> int:

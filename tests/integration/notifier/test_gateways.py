@@ -19,6 +19,7 @@ from services.notifier.channels.gateway.file import read_gateways
 from services.notifier.channels.gateway.texts import TextComposer
 from services.notifier.channels.seam import Channel, Connection, Outage
 from services.notifier.delivery.ledger import ClaimedMail
+from services.notifier.delivery.next_channel import NextChannelSweep
 from services.notifier.delivery.resending import ResendOrder, resend
 from services.notifier.delivery.states import SendResult
 from services.notifier.escalation import store as escalation_store
@@ -207,6 +208,45 @@ async def test_a_gateway_that_is_away_touches_no_row(world: World, sms: Receiver
         await world.texts(away).round()
     (row,) = await escalations(world)
     assert (row["state"], row["attempts"]) == ("pending", 0)
+
+
+@pytest.mark.parametrize("reachable", [False, None], ids=["away", "not in the file"])
+async def test_a_text_that_waits_an_hour_for_its_gateway_is_followed_by_a_letter(
+    world: World, smtp: FakeSmtp, sms: Receiver, reachable: bool | None
+) -> None:
+    await climbing(world, "sms, email")
+    sweep = NextChannelSweep(world.business, world.system)
+
+    async def goes_on() -> int:
+        if reachable is False:
+            with pytest.raises(Outage):
+                await world.texts(channel(world, sms, (sms.url, "http://127.0.0.1:9/x"))).round()
+        async with world.database.transaction() as tx:
+            return await sweep.tick(tx)
+
+    world.system.advance(seconds=3500)
+    assert await goes_on() == 0
+    world.system.advance(seconds=200)
+    assert await goes_on() == 1
+    async with world.database.transaction() as tx:
+        assert await sweep.tick(tx) == 0
+    await world.dispatcher(smtp).round()
+    told = [(row["channel"], row["state"]) for row in await escalations(world)]
+    assert told == [("sms", "failed"), ("email", "sent")]
+    outcomes = [event["outcome"] for event in await world.recorded() if event["kind"] == "escalation"]
+    assert outcomes == ["failed", "sent"]
+    # the gateway is there again: nobody is told twice
+    await world.texts(channel(world, sms)).round()
+    assert sms.received == []
+
+
+async def test_a_text_alone_waits_for_its_gateway(world: World, sms: Receiver) -> None:
+    await climbing(world, "sms")
+    world.system.advance(seconds=86_400)
+    async with world.database.transaction() as tx:
+        assert await NextChannelSweep(world.business, world.system).tick(tx) == 0
+    await world.texts(channel(world, sms)).round()
+    assert [row["state"] for row in await escalations(world)] == ["sent"]
 
 
 async def test_after_a_retry_after_nothing_is_tried(world: World, sms: Receiver) -> None:
