@@ -121,7 +121,10 @@ async def _save_regimes(
         to_tell = [
             (body.code, body.regime_version, at)
             for body, at in published.values()
-            if regime_versions.to_tell(body, at, now, today, known=body.code in known)
+            # what is published again, as it was, takes no other's place
+            if regime_versions.to_tell(
+                body, at, now, today, known=body.code in known and body.regime_version not in known[body.code]
+            )
         ]
         await store.REGIMES.save(tx, (body for body, _ in published.values()))
         await regimes.announce(tx, to_tell, business)

@@ -59,7 +59,8 @@ class Told(Struct, frozen=True):
 def to_tell(regime: RegimePublished, published: datetime, now: datetime, today: date, *, known: bool) -> bool:
     """Whether a version that is heard for the first time is told.
 
-    published, now: system time. today: local, business time. known: an earlier version of the regime was heard before.
+    published, now: system time. today: local, business time. known: another version of the regime was heard before, and
+    this one was not.
     """
     if now - published > TOLD_WITHIN or (regime.effective_to is not None and regime.effective_to < today):
         return False

@@ -15,7 +15,7 @@ from shared.postgres.database import ReadTransaction, Transaction
 #: agencies in a transaction
 AGENCIES_AT_ONCE = 200
 
-_KNOWN = text("SELECT DISTINCT code FROM regimes WHERE code = ANY(CAST(:codes AS text[]))")
+_KNOWN = text("SELECT code, regime_version FROM regimes WHERE code = ANY(CAST(:codes AS text[]))")
 _BEGUN = {"code": "text", "regime_version": "int", "published": "timestamptz"}
 # where a lost database is replaced, what was published before it was lost was told before it was lost
 _BEGIN = text(f"""
@@ -54,9 +54,12 @@ class Telling:
     after: str
 
 
-async def known(tx: Transaction, codes: Collection[str]) -> set[str]:
-    """Which of these regimes have a version here."""
-    return set((await tx.execute(_KNOWN, {"codes": sorted(codes)})).scalars()) if codes else set()
+async def known(tx: Transaction, codes: Collection[str]) -> dict[str, set[int]]:
+    """The versions that are here of these regimes."""
+    found: dict[str, set[int]] = {}
+    for row in await tx.execute(_KNOWN, {"codes": sorted(codes)}):
+        found.setdefault(row.code, set()).add(row.regime_version)
+    return found
 
 
 async def announce(tx: Transaction, versions: Iterable[tuple[str, int, datetime]], now: datetime) -> None:

@@ -133,3 +133,12 @@ async def test_a_silence_keeps_it_back_and_says_so(world: World) -> None:
     assert states == {"commune-any": "pending", "dept-head": "waiting", "dept-named": "waiting"}
     await sweep(world, TUESDAY + timedelta(days=3, minutes=1))
     assert {state for _, _, state in await told(world)} == {"pending"}
+
+
+async def test_what_the_registry_publishes_again_is_no_news(world: World) -> None:
+    await feed(world, "registry", *registry(), version(1, effective_from="2026-01-01"))
+    await sweep(world)
+    assert await told(world) == []
+    await feed(world, "registry", version(1, effective_from="2026-01-01"))  # `registry republish`
+    await sweep(world)
+    assert await told(world) == []
