@@ -17,6 +17,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from deploy.reconcile import channels
 from deploy.reconcile.differences import Difference, Teller
 from deploy.reconcile.dossiers import Dossier, Rows, own_facts
 from deploy.reconcile.receipts import envelope, json_body
@@ -266,8 +267,10 @@ def _ledger(dossier: Dossier, row: asyncpg.Record, climb: Climb) -> Iterator[Dif
                            "by the ledger of notices")  # fmt: skip
             yield about.difference("document.passed", f"{step} {person or why}", "một thông báo / a notice")
             continue
-        for notice in found:
-            yield from told.values(notice, {"kind": "escalation", "created_at": passed.at, **_addressed(dossier)})
+        for notice in channels.planned(found):
+            by = channels.allowed(notice, channels.of_rung(climb.ladder, passed.rung))
+            planned = {"kind": "escalation", "created_at": passed.at, "channel": by, **_addressed(dossier)}
+            yield from told.values(notice, planned)
             urgent = next((rung.urgent for rung in climb.ladder.rungs if rung.rung == passed.rung), False)
             yield from told.values(notice, {"urgent": bool(passed.told) and bool(person) and urgent})
             if not person and notice["reason"] != why:
@@ -276,6 +279,7 @@ def _ledger(dossier: Dossier, row: asyncpg.Record, climb: Climb) -> Iterator[Dif
             if step.endswith(f"/rung-{passed.rung}") and facts.get("ladder_rung") != passed.rung:
                 yield told.difference("facts.ladder_rung", facts.get("ladder_rung"), passed.rung)
     people = {person for _, person, _ in wanted.values() if person}
+    ways = (*(one for rung in climb.ladder.rungs for one in rung.channels), channels.EMAIL)
     for ending in rows.get(f"{climb.step}/resolved", ()):
         told = Teller("notice", "notifier.notifications", f"{dossier.key} {ending['step']} {ending['id']}", *_LEDGER)
         if ending["officer_id"] not in people:
@@ -285,6 +289,7 @@ def _ledger(dossier: Dossier, row: asyncpg.Record, climb: Climb) -> Iterator[Dif
             "kind": "resolved",
             "created_at": row["resolved_at"],
             "submission_version": 0,
+            "channel": channels.allowed(ending, ways),
             **_addressed(dossier),
         }
         yield from told.values(ending, expected)
@@ -305,4 +310,4 @@ def _ledger(dossier: Dossier, row: asyncpg.Record, climb: Climb) -> Iterator[Dif
 
 def _addressed(dossier: Dossier) -> dict[str, str]:
     parts = ([*dossier.key.split("/", 2), "", ""])[:3]
-    return {**dict(zip(("agency", "regime", "period"), parts, strict=True)), "channel": "email"}
+    return dict(zip(("agency", "regime", "period"), parts, strict=True))

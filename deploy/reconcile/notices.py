@@ -16,7 +16,7 @@ from uuid import UUID
 import asyncpg
 from msgspec.structs import replace
 
-from deploy.reconcile import escalations, namings
+from deploy.reconcile import channels, escalations, namings
 from deploy.reconcile.differences import Difference, Teller
 from deploy.reconcile.dossiers import Dossier, own_facts
 from deploy.reconcile.receipts import is_step, json_body
@@ -207,7 +207,7 @@ def _ledger(dossier: Dossier, planned: _Planned, reference: Reference) -> Iterat
             found.setdefault(row["step"], []).append(row)
     climbed = escalations.steps(dossier)
     for step in sorted({*found, *planned.notices}):
-        rows, wanted = found.get(step, []), planned.notices.get(step, [])
+        rows, wanted = channels.planned(found.get(step, [])), planned.notices.get(step, [])
         key = f"{dossier.key} {step}"
         told = Teller("notice", "notifier.notifications", key, *_BY)
         if not wanted:
@@ -239,7 +239,7 @@ def _must_be_told(notice: Notice, planned: _Planned) -> bool:
 
 
 def _notice(
-    row: asyncpg.Record,
+    row: Mapping[str, Any],
     wanted: Notice,
     planned: _Planned,
     reference: Reference,
@@ -248,7 +248,8 @@ def _notice(
 ) -> Iterator[Difference]:
     expected: dict[str, Any] = {
         "agency": wanted.agency, "regime": wanted.regime, "period": wanted.period, "kind": wanted.kind,
-        "submission_version": wanted.submission_version, "channel": "email",
+        "submission_version": wanted.submission_version,
+        "channel": channels.allowed(row, (*wanted.channels, channels.EMAIL)),
     }  # fmt: skip
     # planned from an event of a lost archive, which was published again at another hour
     from_this_event = reference.archived(_PLANNED_FROM.get(wanted.kind, "scoring"), row["id"])
@@ -258,7 +259,7 @@ def _notice(
     if _as_then(wanted, row["id"], reference):
         officer = wanted.officer
         yield from told.values(row, {"officer_id": officer.officer_id if officer else ""})
-        if not orders:
+        if not orders and row["channel"] == channels.EMAIL:
             yield from told.values(row, {"recipient": officer.email if officer else None})
         if (row["state"] == "skipped") != (officer is None):
             yield told.difference("state", row["state"], "skipped" if officer is None else "pending, sent …")
