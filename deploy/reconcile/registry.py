@@ -16,7 +16,7 @@ from services.board.readmodel.store import form_of
 from services.intake.registry import staffing
 from services.intake.waivers.domain import audited_decision, audited_request
 from services.intake.waivers.store import request_of
-from services.notifier.planning.store import email_of, reviews_at
+from services.notifier.planning.store import email_of, phone_of, reviews_at
 from services.notifier.regimes.content import content_of
 from services.validator.rules.pack_compiler import tables_looked_up
 from services.validator.store import Submitters, Validity
@@ -76,6 +76,7 @@ _MADE: dict[tuple[str, str, str], Callable[[Any], Any]] = {
     ("scoring", "regimes", "deadline"): lambda record: record.deadline.model_dump(mode="json"),
     ("scoring", "requests", "withdrawn"): lambda record: record.withdrawn_at is not None,
     ("notifier", "people", "email"): email_of,
+    ("notifier", "people", "phone"): phone_of,
     ("notifier", "people", "reviews_at"): reviews_at,
     ("notifier", "people", "offices"): lambda record: record.model_dump(mode="json")["offices"],
     ("scoring", "agencies", "parents"): lambda record: record.model_dump(mode="json")["parents"],

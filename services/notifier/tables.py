@@ -259,7 +259,11 @@ notifications = Table(
         "notifications_next_contact",
         "obligation",
         "id",
-        postgresql_where=text("state = 'failed' AND next_contact IS NULL"),
+        postgresql_where=text(
+            "state = 'failed' AND next_contact IS NULL"
+            " AND kind IN ('reminder', 'request', 'overdue', 'returned', 'decision', 'certification')"
+            " AND reason NOT LIKE 'unsendable%' AND step NOT LIKE '%/asker'"
+        ),
     ),
     Index("notifications_by_agency", "agency", "id"),
     Index("notifications_by_officer", "officer_id", "id"),
