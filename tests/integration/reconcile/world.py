@@ -77,7 +77,7 @@ references:
 PEOPLE = """
 people:
   - {person_id: tt-99, agency: H99, name: Vũ Thị Mai, title: Chủ tịch,
-     contacts: [{channel: email, address: mai@tinh.example}, {channel: phone, address: "0912 345 678"}],
+     contacts: [{channel: email, address: mai@tinh.example}, {channel: phone, address: "+84912345678"}],
      offices: [{role: chair, agency: H99, regimes: [KTXH], since: 2025-07-01, until: 2030-06-30}]}
   - {person_id: cv-99, agency: H99, name: Đinh Công Sơn, title: Chuyên viên,
      contacts: [{channel: email, address: son@tinh.example}],
