@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.notifier.ladders.domain import Ladder
+from services.notifier.metrics import TEXT_CHANNELS
 
 EMAIL = "email"
 
@@ -23,6 +24,13 @@ def planned(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 def allowed(row: Mapping[str, Any], channels: Sequence[str]) -> str:
     """The channel that the notice is to have: its own, where it is one of these."""
     return str(row["channel"]) if row["channel"] in channels else channels[0]
+
+
+def known(row: Mapping[str, Any]) -> list[str]:
+    """What the notice goes on by where its own channel fails: a rung's alone, and by other channels that there are."""
+    if row["kind"] not in ("escalation", "resolved"):
+        return []
+    return [one for one in row["next_channels"] if one in (*TEXT_CHANNELS, EMAIL) and one != row["channel"]]
 
 
 def _follows(row: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -193,6 +193,7 @@ def _ledger(dossier: Dossier, planned: _Planned, reference: Reference) -> Iterat
         yield from told.values(row, {"resends": len(orders)})
         yield from _message_id(row, orders, told)
         yield from _settled(row, told)
+        yield from told.values(row, {"next_channels": channels.known(row)})
         yield from _next_contact(row, dossier, told, resent=bool(orders))
         yield from _mailed(row, dossier, told)
         yield from _matters(row, dossier, reference, told)
