@@ -7,7 +7,6 @@ It also writes what changes in the middle of the quarter that the demo plays: a 
 from __future__ import annotations
 
 import random
-import unicodedata
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from deploy.sample.names import (
     MIDDLE_MEN,
     MIDDLE_WOMEN,
 )
+from shared.contract.text import unmarked
 
 FOLDER = Path(__file__).parent
 MERGER_FOLDER = FOLDER.with_name("sample_merger")
@@ -62,12 +62,6 @@ HEAD_TITLES = {
 }
 
 
-def plain(text: str) -> str:
-    """Latin letters without marks: `Đặng Thị Thảo` → `Dang Thi Thao`."""
-    text = text.replace("Đ", "D").replace("đ", "d")
-    return "".join(mark for mark in unicodedata.normalize("NFD", text) if not unicodedata.combining(mark))
-
-
 def agencies() -> list[dict[str, Any]]:
     """Every agency as a mapping of AgencyRegistered without `version`, parents before children."""
     rows: list[dict[str, Any]] = [
@@ -101,7 +95,7 @@ def agencies() -> list[dict[str, Any]]:
                 _agency(
                     code,
                     f"Ủy ban nhân dân {successor}",
-                    f"People's Committee of {plain(successor.removeprefix(prefix).strip())} {suffix}",
+                    f"People's Committee of {unmarked(successor.removeprefix(prefix).strip())} {suffix}",
                     kind,
                     PROVINCE,
                     TWO_TIERS,
@@ -137,7 +131,7 @@ def slugs() -> dict[str, str]:
     named |= {f"{PROVINCE}.{number:02d}": slug for number, (slug, _, _) in enumerate(DEPARTMENTS, start=2)}
     for row in agencies():
         if row["code"] not in named:
-            short = plain(str(row["name"]).removeprefix("Ủy ban nhân dân ")).lower()
+            short = unmarked(str(row["name"]).removeprefix("Ủy ban nhân dân ")).lower()
             named[row["code"]] = short.replace(" ", "")
     return named
 
@@ -201,8 +195,8 @@ def _name(rng: random.Random) -> tuple[str, str]:
     family = rng.choice(FAMILY)
     middle = rng.choice(MIDDLE_WOMEN if women else MIDDLE_MEN)
     given = rng.choice(GIVEN_WOMEN if women else GIVEN_MEN)
-    initials = "".join(word[0] for word in plain(f"{family} {middle}").lower().split())
-    return f"{family} {middle} {given}", f"{plain(given).lower()}.{initials}"
+    initials = "".join(word[0] for word in unmarked(f"{family} {middle}").lower().split())
+    return f"{family} {middle} {given}", f"{unmarked(given).lower()}.{initials}"
 
 
 def render(noun: str, rows: list[dict[str, Any]]) -> str:

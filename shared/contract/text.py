@@ -24,6 +24,8 @@ _FOLDED = "\uff9e\uff9f"
 #: no mark lies outside
 _MARK_POINTS = range(0x300, 0x1F000)
 _FILLER = "\0"
+#: has no decomposition: its stroke is no mark
+_STROKED = str.maketrans("đĐ", "dD")
 
 
 def _mark_class() -> str:
@@ -156,6 +158,11 @@ def nfkc(text: str) -> str:
 def nfkd(text: str) -> str:
     """NFKD of the text made stream-safe: each letter apart from its marks."""
     return _normal("NFKD", text)
+
+
+def unmarked(text: str) -> str:
+    """Each letter without its marks, đ as d: as people type Vietnamese who have no keyboard for it."""
+    return "".join(letter for letter in nfkd(text) if not unicodedata.combining(letter)).translate(_STROKED)
 
 
 def _normal(form: Literal["NFC", "NFKC", "NFKD"], text: str) -> str:

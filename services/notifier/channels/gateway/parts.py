@@ -6,8 +6,9 @@ header of 6 bytes says how they belong together. Source: 3GPP TS 23.038 (the alp
 
 from __future__ import annotations
 
-import unicodedata
 from typing import Literal
+
+from shared.contract.text import unmarked
 
 Alphabet = Literal["gsm7", "ucs2"]
 
@@ -17,10 +18,10 @@ _BASIC = frozenset(
 )
 #: two septets each: an escape and the character
 _EXTENDED = frozenset("^{}\\[~]|€\f")
-#: what has no decomposition that would leave a letter of the alphabet
+#: what is no letter with marks, in letters of the alphabet
 _INSTEAD = str.maketrans({
-    "đ": "d", "Đ": "D", "–": "-", "—": "-", "‑": "-", "“": '"', "”": '"', "‘": "'", "’": "'", "…": "...", "•": "-",
-    "\u00a0": " ", "₫": "d", "×": "x", "≥": ">=", "≤": "<=", "«": '"', "»": '"', "№": "No",
+    "–": "-", "—": "-", "‐": "-", "“": '"', "”": '"', "‘": "'", "’": "'", "•": "-", "₫": "d", "×": "x", "≥": ">=",
+    "≤": "<=", "«": '"', "»": '"',
 })  # fmt: skip
 #: of a part that stands alone, and of one of several
 _UNITS: dict[Alphabet, tuple[int, int]] = {"gsm7": (160, 153), "ucs2": (70, 67)}
@@ -28,15 +29,8 @@ _UNITS: dict[Alphabet, tuple[int, int]] = {"gsm7": (160, 153), "ucs2": (70, 67)}
 
 def folded(text: str) -> str:
     """The text in letters of GSM-7 without any diacritics; what the alphabet lacks becomes a question mark."""
-    letters = (_plain(letter) for letter in text.translate(_INSTEAD) if not unicodedata.combining(letter))
+    letters = unmarked(text).translate(_INSTEAD)
     return "".join(letter if letter in _BASIC or letter in _EXTENDED else "?" for letter in letters)
-
-
-def _plain(letter: str) -> str:
-    """The letter without its marks: the first of its canonical decomposition, of that again, to the end."""
-    while (parts := unicodedata.decomposition(letter)) and not parts.startswith("<"):
-        letter = chr(int(parts.split()[0], 16))
-    return letter
 
 
 def fits_gsm7(text: str) -> bool:
