@@ -105,8 +105,10 @@ regime_tellings = Table(
     Column("at", DateTime(timezone=True), nullable=False),  # business time
     Column("after", Text, nullable=False, server_default=""),  # the last agency done
     Column("done", Boolean, nullable=False, server_default=text("false")),
+    Column("again", Boolean, nullable=False, server_default=text("false")),  # from the first agency on, once it is done
+    Column("rounds", Integer, nullable=False, server_default="0"),  # how often it began again
     PrimaryKeyConstraint("code", "regime_version"),
-    Index("regime_tellings_open", "at", postgresql_where=text("NOT done")),
+    Index("regime_tellings_open", "rounds", "at", postgresql_where=text("NOT done")),
 )
 
 requests = Table(  # ad hoc and thematic requests: their title names the period

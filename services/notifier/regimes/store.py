@@ -24,18 +24,24 @@ _BEGIN = text(f"""
       FROM {bulk.unnest(_BEGUN)} ORDER BY code, regime_version
     ON CONFLICT DO NOTHING
 """)  # noqa: S608 - column names of this module
-# Who is registered or named later hears of what is still ahead; whoever was told is not told again
+# Who is registered or named later hears of what is still ahead; whoever was told is not told again. One that is on its
+# way ends first, and those that begin again stand behind the others: a long import keeps none from its end.
 _AGAIN = text("""
-    UPDATE regime_tellings t SET after = '', done = false
+    UPDATE regime_tellings t
+       SET again = NOT t.done, rounds = t.rounds + CAST(t.done AS int), done = false,
+           after = CASE WHEN t.done THEN '' ELSE t.after END
       FROM regimes r WHERE r.code = t.code AND r.regime_version = t.regime_version AND r.effective_from > :today
-       AND (t.done OR t.after <> '')
+       AND (t.done OR (t.after <> '' AND NOT t.again))
 """)
 _TAKE = text("""
     SELECT code, regime_version, at, after FROM regime_tellings WHERE NOT done
-     ORDER BY at, code, regime_version LIMIT 1 FOR UPDATE SKIP LOCKED
+     ORDER BY rounds, at, code, regime_version LIMIT 1 FOR UPDATE SKIP LOCKED
 """)
 _SAVE = text("""
-    UPDATE regime_tellings SET after = :after, done = :done WHERE code = :code AND regime_version = :regime_version
+    UPDATE regime_tellings
+       SET after = CASE WHEN :done AND again THEN '' ELSE :after END, done = :done AND NOT again,
+           rounds = rounds + CAST(:done AND again AS int), again = again AND NOT :done
+     WHERE code = :code AND regime_version = :regime_version
 """)
 _VERSIONS = text("""
     SELECT code, regime_version, effective_from, content FROM regimes
@@ -75,7 +81,7 @@ async def look_again(tx: Transaction, today: date) -> None:
 
 
 async def take(tx: Transaction) -> Telling | None:
-    """The oldest telling that is not done, locked."""
+    """The telling that is not done and has begun anew least often, of these the oldest; locked."""
     row = (await tx.execute(_TAKE)).first()
     return None if row is None else Telling(*row)
 

@@ -142,3 +142,21 @@ async def test_what_the_registry_publishes_again_is_no_news(world: World) -> Non
     await feed(world, "registry", version(1, effective_from="2026-01-01"))  # `registry republish`
     await sweep(world)
     assert await told(world) == []
+
+
+async def test_an_import_that_goes_on_keeps_no_version_from_its_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between any two agencies somebody is registered: each version comes to its end, and begins behind the others."""
+    monkeypatch.setattr(regimes, "AGENCIES_AT_ONCE", 1)
+    await feed(world, "registry", *registry())
+    await feed(world, "registry", version(), version(code="BC-MOI", regime_version=1, name="Báo cáo mới"))
+    one = RegimeSweep(world.business, world.system, message_id_domain=DOMAIN, waits=True)
+    for number in range(2, 22):
+        async with world.database.transaction() as tx:
+            await one.tick(tx)
+        await feed(world, "registry", officer("commune-any", COMMUNE, version=number))
+    people = {(row["officer_id"], row["regime"]) for row in await world.ledger() if row["kind"] == "regime"}
+    assert len(people) == 6
+    await sweep(world)
+    assert len(await told(world)) == 6

@@ -8,10 +8,12 @@ CREATE TABLE regime_tellings (
     at timestamptz NOT NULL,
     after text NOT NULL DEFAULT '',
     done boolean NOT NULL DEFAULT false,
+    again boolean NOT NULL DEFAULT false,
+    rounds integer NOT NULL DEFAULT 0,
     PRIMARY KEY (code, regime_version)
 );
 
-CREATE INDEX regime_tellings_open ON regime_tellings (at) WHERE NOT done;
+CREATE INDEX regime_tellings_open ON regime_tellings (rounds, at) WHERE NOT done;
 
 ALTER TABLE notifications DROP CONSTRAINT notifications_kind;
 
