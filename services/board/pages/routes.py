@@ -20,7 +20,7 @@ from services.board.pages.sessions import PATH as SESSIONS_PATH
 from services.board.pages.sessions import Sessions
 from services.board.pages.through_intake import said_to
 from services.board.pages.waivers import Waivers
-from services.board.pages.web import COOKIE, STATIC, Site, Visit, devices_of, own_path, remember_device
+from services.board.pages.web import COOKIE, STATIC, Site, Visit, address_of, devices_of, own_path, remember_device
 from services.board.readmodel import queries
 from services.board.readmodel.queries import PAGE_ROWS
 from services.board.watching import Watch
@@ -47,7 +47,7 @@ def router(site: Site, watch: Watch, periods: Periods) -> APIRouter:
 
     def slowed(visit: Visit) -> str:
         """The caller's address. Raises 429 where it asks too often: passwords and links are not to be guessed."""
-        address = _address(visit.request)
+        address = address_of(visit.request)
         if wait_seconds := limiter.take(address_key(address)):
             raise too_many(wait_seconds)
         return address
@@ -86,7 +86,7 @@ def router(site: Site, watch: Watch, periods: Periods) -> APIRouter:
     async def sign_out(visit: Visit) -> Response:
         await site.form(visit)
         if visit.known is not None:
-            await site.accounts.sign_out(visit.known, address=_address(visit.request))
+            await site.accounts.sign_out(visit.known, address=address_of(visit.request))
         answer = RedirectResponse("/dang-nhap", 303, {"Cache-Control": "no-store", "Clear-Site-Data": '"cache"'})
         answer.delete_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="lax")
         return answer
@@ -196,10 +196,6 @@ async def nowhere(visit: Visit) -> Response:
     raise not_found("trang này", "such page")
 
 
-def _address(request: Request) -> str:
-    return request.client.host if request.client else ""
-
-
 async def inbox(visit: Visit) -> Response:
     """What needs whoever asks now, the oldest harm first."""
     after = after_of(visit.request.query_params.get("after", ""))
@@ -243,9 +239,10 @@ async def agency(visit: Visit) -> Response:
         raise not_found("cơ quan này", "such agency")
     lines = await queries.of_agency(visit.snapshot, visit.view, code, visit.now)
     findings = await queries.frequent_findings(visit.snapshot, [line.obligation for line in lines])
+    answers = await queries.who_answers(visit.snapshot, [code], visit.today)
     return visit.show(
         "agency.html.j2", agency=found, lines=lines, findings=findings, average=views.average_score(lines),
-        officers=await queries.officers_of(visit.snapshot, code), above=found.above.on(visit.today),
+        answers=answers[code], above=found.above.on(visit.today),
         **await called(visit, lines),
     )  # fmt: skip
 

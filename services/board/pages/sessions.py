@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from services.board.accounts.browsers import browser_name
 from services.board.accounts.signing_in import MOST_SESSIONS
 from services.board.accounts.store import Known
-from services.board.pages.web import Site, Visit
+from services.board.pages.web import Site, Visit, address_of
 from shared.web.errors import not_found
 
 PATH = "/phien-dang-nhap"
@@ -34,8 +34,7 @@ class Sessions:
     async def end(self, visit: Visit) -> Response:
         """End one of them, or all others. One that has ended meanwhile is what was asked for."""
         given, known = await self._site.form(visit), _known(visit)
-        address = visit.request.client.host if visit.request.client else ""
-        which = given.get("session", "")
+        address, which = address_of(visit.request), given.get("session", "")
         if which == OTHERS:
             await self._site.accounts.end_others(known, address=address)
         else:

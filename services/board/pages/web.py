@@ -354,15 +354,15 @@ def language_of(request: Request) -> str:
     return "vi"
 
 
-def _in_the_other_language(request: Request, language: str) -> str:
-    """The page's own query, asking for the other language."""
-    others = [(name, value) for name, value in request.query_params.multi_items() if name != "lang"]
-    return "?" + urlencode([*others, ("lang", "vi" if language == "en" else "en")])
+def address_of(request: Request) -> str:
+    """The network address of whoever asks; empty where there is none."""
+    return request.client.host if request.client else ""
 
 
 def _rendered(template: str, language: str, request: Request, status: int, **values: Any) -> HTMLResponse:
     english = language == "en"
-    other = _in_the_other_language(request, language)
+    asked = [(name, value) for name, value in request.query_params.multi_items() if name != "lang"]
+    other = "?" + urlencode([*asked, ("lang", "vi" if english else "en")])
 
     def t(vi: str | words.Pair, en: str = "") -> str:
         """The text in the reader's language, of two texts or a pair."""
@@ -375,7 +375,6 @@ def _rendered(template: str, language: str, request: Request, status: int, **val
     def number(value: Decimal | float | None, digits: int | None = None) -> str:
         return views.number(value, digits, language=language)
 
-    asked = [(name, value) for name, value in request.query_params.multi_items() if name != "lang"]
     shared = {
         "t": t, "period": period, "number": number, "lang": language, "other": other, "path": request.url.path,
         "here_again": request.url.path + (f"?{urlencode(asked)}" if asked else ""),

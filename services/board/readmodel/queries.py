@@ -148,11 +148,6 @@ _FREQUENT = text("""
            ) AS f
      GROUP BY f->>'code' ORDER BY reports DESC, code LIMIT 10
 """)
-_OFFICERS_OF = text("""
-    SELECT officer_id, name, title, role, regimes FROM officers WHERE agency = :agency AND active
-     ORDER BY role, name, officer_id
-""")
-
 _WHO_ANSWERS = text("""
     SELECT agency, officer_id AS id, name, title, role, regimes FROM officers
      WHERE agency = ANY(CAST(:agencies AS text[])) AND active ORDER BY role, name, officer_id
@@ -546,11 +541,6 @@ async def frequent_findings(snapshot: ReadTransaction, obligations: Sequence[str
     """What these obligations' newest returned reports were returned for most often, with one message of each."""
     given = {"obligations": list(obligations), "last": MOST_FINDINGS - 1}
     return (await snapshot.execute(_FREQUENT, given)).mappings().all()
-
-
-async def officers_of(snapshot: ReadTransaction, agency: str) -> Sequence[RowMapping]:
-    """The agency's officers on duty."""
-    return (await snapshot.execute(_OFFICERS_OF, {"agency": agency})).mappings().all()
 
 
 @dataclass(frozen=True, slots=True)
