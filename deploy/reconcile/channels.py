@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.notifier.ladders.domain import Ladder
+from services.notifier.ladders.domain import EMAIL, Ladder
 from services.notifier.metrics import TEXT_CHANNELS
-
-EMAIL = "email"
 
 
 def of_rung(ladder: Ladder, rung: str) -> tuple[str, ...]:

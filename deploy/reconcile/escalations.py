@@ -36,6 +36,7 @@ from services.notifier.escalation.domain import (
 )
 from services.notifier.escalation.publishing import event_of
 from services.notifier.ladders.data import LadderError
+from services.notifier.ladders.domain import EMAIL
 from services.notifier.planning.domain import Notice, Obligation
 from shared.contract.events import EscalationChanged
 
@@ -279,7 +280,7 @@ def _ledger(dossier: Dossier, row: asyncpg.Record, climb: Climb) -> Iterator[Dif
             if step.endswith(f"/rung-{passed.rung}") and facts.get("ladder_rung") != passed.rung:
                 yield told.difference("facts.ladder_rung", facts.get("ladder_rung"), passed.rung)
     people = {person for _, person, _ in wanted.values() if person}
-    ways = (*(one for rung in climb.ladder.rungs for one in rung.channels), channels.EMAIL)
+    ways = (*(one for rung in climb.ladder.rungs for one in rung.channels), EMAIL)
     for ending in rows.get(f"{climb.step}/resolved", ()):
         told = Teller("notice", "notifier.notifications", f"{dossier.key} {ending['step']} {ending['id']}", *_LEDGER)
         if ending["officer_id"] not in people:

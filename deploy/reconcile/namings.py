@@ -11,6 +11,7 @@ import asyncpg
 from deploy.reconcile.differences import Difference, Teller
 from deploy.reconcile.dossiers import Dossier, own_facts
 from deploy.reconcile.reference import Reference
+from services.notifier.ladders.domain import EMAIL
 from services.notifier.planning.domain import Naming
 from services.notifier.planning.naming import notice
 from services.notifier.templates.compose import LETTER_FACTS
@@ -72,7 +73,7 @@ def _letter(
     first = reports[0]
     agency, regime, period = first["obligation"].split("/", 2)
     expected: dict[str, Any] = {
-        "agency": agency, "regime": regime, "period": period, "kind": "named", "channel": "email",
+        "agency": agency, "regime": regime, "period": period, "kind": "named", "channel": EMAIL,
         "submission_version": first["version"],
     }  # fmt: skip
     yield from told.values(row, expected)

@@ -23,6 +23,7 @@ from deploy.reconcile.receipts import is_step, json_body
 from deploy.reconcile.reference import Reference, made_at
 from services.notifier.delivery.states import message_id, other_message_id
 from services.notifier.digests.domain import content_sha256
+from services.notifier.ladders.domain import EMAIL
 from services.notifier.mailing.sweep import line
 from services.notifier.planning.decisions import TOLD_WITHIN, apply_not_judged, apply_step, judged_since
 from services.notifier.planning.directory import NotYetRegistered
@@ -250,7 +251,7 @@ def _notice(
     expected: dict[str, Any] = {
         "agency": wanted.agency, "regime": wanted.regime, "period": wanted.period, "kind": wanted.kind,
         "submission_version": wanted.submission_version,
-        "channel": channels.allowed(row, (*wanted.channels, channels.EMAIL)),
+        "channel": channels.allowed(row, (*wanted.channels, EMAIL)),
     }  # fmt: skip
     # planned from an event of a lost archive, which was published again at another hour
     from_this_event = reference.archived(_PLANNED_FROM.get(wanted.kind, "scoring"), row["id"])
@@ -260,7 +261,7 @@ def _notice(
     if _as_then(wanted, row["id"], reference):
         officer = wanted.officer
         yield from told.values(row, {"officer_id": officer.officer_id if officer else ""})
-        if not orders and row["channel"] == channels.EMAIL:
+        if not orders and row["channel"] == EMAIL:
             yield from told.values(row, {"recipient": officer.email if officer else None})
         if (row["state"] == "skipped") != (officer is None):
             yield told.difference("state", row["state"], "skipped" if officer is None else "pending, sent …")
@@ -417,7 +418,7 @@ def _digest(row: Mapping[str, Any], told: Teller) -> Iterator[Difference]:
         yield told.difference("facts.digest.sha256", content.get("sha256"), right)
     agency, regime, period = ([*row["obligation"].split("/", 2), "", ""])[:3]
     expected = {
-        "kind": "digest", "step": f"digest/{content.get('kind')}/{content.get('on')}", "channel": "email",
+        "kind": "digest", "step": f"digest/{content.get('kind')}/{content.get('on')}", "channel": EMAIL,
         "agency": agency, "regime": regime, "period": period, "submission_version": 0,
     }  # fmt: skip
     yield from told.values(row, expected)
@@ -449,7 +450,7 @@ def _regime(row: Mapping[str, Any], reference: Reference, told: Teller) -> Itera
     agency, regime, period = ([*row["obligation"].split("/", 2), "", ""])[:3]
     number = period.removeprefix("version/")
     expected = {
-        "step": f"regime/{number}", "channel": "email", "agency": agency, "regime": regime, "period": period,
+        "step": f"regime/{number}", "channel": EMAIL, "agency": agency, "regime": regime, "period": period,
         "submission_version": 0,
     }  # fmt: skip
     yield from told.values(row, expected)

@@ -15,6 +15,7 @@ from uuid import UUID
 from services.notifier.channels.commands import mail_test
 from services.notifier.channels.gateway.numbers import number_of
 from services.notifier.delivery import bounces, proving, resending
+from services.notifier.ladders.domain import EMAIL
 from services.notifier.metrics import TEXT_CHANNELS
 from services.notifier.planning import store
 from services.notifier.settings import NotifierSettings
@@ -47,7 +48,7 @@ def mail(arguments: Sequence[str]) -> int:
         choices=("failed", "unknown", "sent", "retry", "pending", "skipped", "cancelled", "waiting"),
     )
     listing.add_argument("--before", type=UUID, help="tiếp theo mã này / go on behind this id")
-    listing.add_argument("--channel", choices=("email", *TEXT_CHANNELS), help="mặc định: mọi kênh / default: all")
+    listing.add_argument("--channel", choices=(EMAIL, *TEXT_CHANNELS), help="mặc định: mọi kênh / default: all")
     listing.add_argument("--limit", type=whole(1, MAX_LISTED), default=100, help=f"1–{MAX_LISTED}")
     again = actions.add_parser("resend", help="gửi lại thư hỏng / send failed, unknown or bounced ones again")
     again.add_argument("ids", type=UUID, nargs="+", metavar="ID")

@@ -20,7 +20,7 @@ from uuid import UUID
 from services.notifier import metrics
 from services.notifier.channels.health import MailHealth
 from services.notifier.channels.outcome_writer import OutcomeWriter
-from services.notifier.channels.seam import EMAIL, Channel, Connection, Outage
+from services.notifier.channels.seam import Channel, Connection, Outage
 from services.notifier.channels.sending_queue import SendingQueue
 from services.notifier.delivery import ledger
 from services.notifier.delivery.backlog import anything_due, backlog, bring_forward
@@ -33,6 +33,7 @@ from services.notifier.delivery.states import (
     RetryPolicy,
     SendResult,
 )
+from services.notifier.ladders.domain import EMAIL
 from services.notifier.templates import CannotRender
 from shared.contract.events import RecordedEvent
 from shared.postgres.database import Database, Transaction, is_infrastructure

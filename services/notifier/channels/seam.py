@@ -11,8 +11,6 @@ from services.notifier.delivery.backlog import Backlog
 from services.notifier.delivery.ledger import ClaimedMail
 from services.notifier.delivery.states import SendResult
 
-EMAIL = "email"
-
 
 class Outage(Exception):
     """The channel cannot be used now: refused, silent, TLS or login failed, or it rests. The dispatcher waits."""

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import text
 
 from services.notifier.delivery.states import RetryPolicy
+from services.notifier.ladders.domain import EMAIL
 from shared.postgres.database import ReadTransaction, Transaction
 
 #: by how much the clocks of two machines may differ in ordinary operation
@@ -54,13 +55,13 @@ class Backlog:
     oldest_due: datetime | None
 
 
-async def backlog(tx: ReadTransaction, now: datetime, channel: str = "email") -> Backlog:
+async def backlog(tx: ReadTransaction, now: datetime, channel: str = EMAIL) -> Backlog:
     """Count a channel's unsettled notices. `now` is system time."""
     return Backlog(**(await tx.execute(_BACKLOG, {"now": now, "channel": channel})).mappings().one())
 
 
 async def anything_due(
-    snapshot: ReadTransaction, now: datetime, *, not_to: Sequence[str] = (), channel: str = "email"
+    snapshot: ReadTransaction, now: datetime, *, not_to: Sequence[str] = (), channel: str = EMAIL
 ) -> bool:
     """Whether something of the channel is due. not_to: as of `claim`."""
     asked = {"now": now, "not_to": list(not_to), "channel": channel}

@@ -27,6 +27,7 @@ from services.notifier.delivery.states import (
     expire_in_data,
     settle,
 )
+from services.notifier.ladders.domain import EMAIL
 from shared.contract.events import NoticeRecorded, NotificationKind, NotificationRecorded, RecordedEvent
 from shared.contract.reporting_window import local_day
 from shared.outbox import caused_by, publish
@@ -95,7 +96,7 @@ class _Change:
 class Room:
     """Whose messages are claimed, and how many of them in a day; None: any number."""
 
-    channel: str = "email"
+    channel: str = EMAIL
     a_day: int | None = None
 
 

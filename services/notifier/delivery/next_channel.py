@@ -17,6 +17,7 @@ from services.notifier import metrics
 from services.notifier.delivery import ledger
 from services.notifier.delivery.states import message_id
 from services.notifier.escalation.store import look_at_refused
+from services.notifier.ladders.domain import EMAIL
 from services.notifier.planning.store import STILL_SO
 from shared.contract.ids import new_id
 from shared.postgres import bulk
@@ -104,7 +105,7 @@ async def tell_by_next_channel(tx: Transaction, failed: Collection[UUID], at: da
         return 0
     rows = []
     for row in (await tx.execute(_FAILED, {"ids": sorted(failed)})).mappings():
-        addresses = {"email": row["email"], "sms": row["phone"], "zalo": row["phone"]}
+        addresses = {EMAIL: row["email"], **dict.fromkeys(metrics.TEXT_CHANNELS, row["phone"])}
         for place, channel in enumerate(row["next_channels"], 1):
             if recipient := addresses.get(channel):
                 domain = row["message_id"].rpartition("@")[2].rstrip(">")

@@ -16,6 +16,7 @@ from sqlalchemy import text
 
 from services.notifier.channels.gateway.numbers import number_of
 from services.notifier.delivery.states import other_message_id
+from services.notifier.ladders.domain import EMAIL
 from services.notifier.planning.store import STILL_SO
 from shared.contract.events.fields import usable_address
 from shared.contract.ids import new_id
@@ -135,7 +136,7 @@ def _address(channel: str, to: str | None) -> str | None:
     """The other address as the channel keeps it; None where it is none of that channel."""
     if to is None:
         return None
-    return (to if usable_address(to) else None) if channel == "email" else number_of(to)
+    return (to if usable_address(to) else None) if channel == EMAIL else number_of(to)
 
 
 def _refusal(row: Mapping[str, Any], order: ResendOrder) -> tuple[str, str] | None:

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from sqlalchemy import text
 
+from services.notifier.ladders.domain import EMAIL
 from services.notifier.planning import store
 from services.notifier.planning.directory import Directory, NotYetRegistered
 from services.notifier.planning.domain import LetterFacts
@@ -94,7 +95,7 @@ async def compose_again(tx: Transaction, changes: RegistryChanges, now: datetime
             facts = _with_names_of_now(before, row["regime"], row["officer_id"], row["created_at"], people)
             officer = people.known(row["officer_id"])
             # a text goes to the number that it was planned for
-            recipient = officer.email if officer and row["channel"] == store.CHANNEL else row["recipient"]
+            recipient = officer.email if officer and row["channel"] == EMAIL else row["recipient"]
             corrected.append((row["id"], recipient, store.facts_json(facts)))
         count += (await tx.execute(_AGAIN, {**bulk.parameters(_CORRECTED, corrected), "now": now})).rowcount
     return count

@@ -16,9 +16,10 @@ from sqlalchemy import text
 
 from services.notifier.escalation.domain import Climb, Escalation, Resolution
 from services.notifier.escalation.publishing import as_published, publish_escalations
+from services.notifier.ladders.domain import EMAIL
 from services.notifier.planning.directory import Officer
 from services.notifier.planning.domain import LetterFacts, Notice, Obligation
-from services.notifier.planning.store import CHANNEL, kept_facts
+from services.notifier.planning.store import kept_facts
 from shared.postgres import bulk
 from shared.postgres.database import ReadTransaction, Transaction
 
@@ -180,7 +181,7 @@ async def resolve(
 
 
 def _resolved(obligation: Obligation, row: Mapping[Any, Any], facts: LetterFacts) -> Notice:
-    by_mail = row["channel"] == CHANNEL
+    by_mail = row["channel"] == EMAIL
     address = row["recipient"] if by_mail else ""
     person = Officer(row["officer_id"], "", facts.recipient_name, facts.recipient_title, address, "")
     notice = Notice.about(

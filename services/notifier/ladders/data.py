@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from services.notifier.ladders.domain import (
+    EMAIL,
     ROLES,
     Ladder,
     LadderBook,
@@ -96,7 +97,7 @@ class RungPart(Part):
     rung: str = Field(pattern=r"^[a-z0-9][a-z0-9+]{0,19}$")
     at: _Offset
     tell: RungRole
-    channels: tuple[RungChannel, ...] = Field(default=("email",), min_length=1)
+    channels: tuple[RungChannel, ...] = Field(default=(EMAIL,), min_length=1)
     acknowledge: _PositiveSpan | None = None
     urgent: Annotated[bool, BeforeValidator(_yes_or_no)] = False
 

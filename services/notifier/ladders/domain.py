@@ -21,6 +21,8 @@ from shared.runtime.clock import LOCAL_ZONE
 #: provincial office (Văn phòng UBND), chair (Chủ tịch UBND); from the lowest up
 RungRole = Literal["officer", "head", "head_above", "provincial_office", "chair"]
 ROLES: tuple[RungRole, ...] = get_args(RungRole)
+#: the channel of letters, on which whoever can be reached by no other is told
+EMAIL: Literal["email"] = "email"
 #: of short texts, each through the gateway that the operator describes
 TextChannel = Literal["sms", "zalo"]
 RungChannel = Literal["email", "sms", "zalo"]
@@ -76,7 +78,7 @@ class LadderRung(Struct, frozen=True):
     rung: str  # its name within the ladder: t, t+3d
     at: Span
     tell: RungRole
-    channels: tuple[RungChannel, ...] = ("email",)
+    channels: tuple[RungChannel, ...] = (EMAIL,)
     #: unless somebody acknowledges within it, the next rung is due then, if that is sooner
     acknowledge: Span | None = None
     urgent: bool = False  # told also at night and on days off

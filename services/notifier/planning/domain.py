@@ -17,6 +17,7 @@ from typing import Any, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from services.notifier.ladders.domain import EMAIL
 from services.notifier.planning.directory import Agency, Directory, Officer, Rung
 from shared.contract.events import (
     NotificationKind,
@@ -159,7 +160,7 @@ class Notice(Struct, frozen=True):
     cancelled: CancelReason | None = None
     skipped: str | None = None
     urgent: bool = False
-    channels: tuple[str, ...] = ("email",)  # in the order in which they are tried
+    channels: tuple[str, ...] = (EMAIL,)  # in the order in which they are tried
 
     @classmethod
     def about(

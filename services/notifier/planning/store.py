@@ -22,6 +22,7 @@ from services.notifier import tables
 from services.notifier.channels.gateway.numbers import number_of
 from services.notifier.delivery.blanking import blank_ended
 from services.notifier.delivery.states import message_id
+from services.notifier.ladders.domain import EMAIL
 from services.notifier.planning.directory import REVIEWERS, Agency, Directory, Officer, Person
 from services.notifier.planning.domain import Cancel, LetterFacts, Notice, Obligation
 from services.notifier.regimes.content import content_of
@@ -47,12 +48,10 @@ from shared.telemetry.logging import get_logger
 
 log = get_logger()
 
-CHANNEL = "email"
-
 
 def email_of(person: PersonRegistered) -> str:
     """Where a letter to the person goes; empty where there is no address."""
-    return next((contact.address for contact in person.contacts if contact.channel == CHANNEL), "")
+    return next((contact.address for contact in person.contacts if contact.channel == EMAIL), "")
 
 
 def phone_of(person: PersonRegistered) -> str:
@@ -518,7 +517,7 @@ async def revive_skipped(
         if officer is None or known is None:
             continue
         facts = replace(known, recipient_name=officer.name, recipient_title=officer.title, named=False)
-        identity = message_id(row["obligation"], row["step"], officer.officer_id, CHANNEL, domain)
+        identity = message_id(row["obligation"], row["step"], officer.officer_id, EMAIL, domain)
         revived.append((row["id"], officer.officer_id, officer.email, identity, facts_json(facts)))
     if revived:
         await tx.execute(_REVIVE, {**bulk.parameters(_REVIVED, revived), "now": now, "waits_from": waits_from})
@@ -548,14 +547,14 @@ def facts_json(facts: LetterFacts) -> str:
 def _ways(notice: Notice, channels: Collection[str], phones: Mapping[str, str]) -> list[tuple[str, str]]:
     """(channel, address) by which the person can be reached, in the rung's order; by mail where that names none."""
     if notice.officer is None:
-        return [(CHANNEL, "")]
-    ways = []
+        return [(EMAIL, "")]
+    ways: list[tuple[str, str]] = []
     for channel in notice.channels:
-        if channel == CHANNEL and notice.officer.email:
+        if channel == EMAIL and notice.officer.email:
             ways.append((channel, notice.officer.email))
         elif channel in channels and (phone := phones.get(notice.officer.officer_id)):
             ways.append((channel, phone))
-    return ways or [(CHANNEL, notice.officer.email)]
+    return ways or [(EMAIL, notice.officer.email)]
 
 
 def _row(

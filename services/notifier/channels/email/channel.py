@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from services.notifier import metrics
 from services.notifier.channels.email.smtp import Connection, Server
-from services.notifier.channels.seam import EMAIL, Channel, Composes
+from services.notifier.channels.seam import Channel, Composes
+from services.notifier.ladders.domain import EMAIL
 
 
 def email_channel(composer: Composes, server: Server, connections: int) -> Channel:
