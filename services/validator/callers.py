@@ -13,7 +13,7 @@ from services.validator import metrics
 from shared.access import Principal, Scope
 from shared.runtime.clock import LOCAL_ZONE, Clock
 from shared.web import senders
-from shared.web.allowance import KeyAllowances, Payer, pay
+from shared.web.allowance import KeyAllowances, pay, payer_of
 from shared.web.authentication import AGENCY_KEY, Keyring, bearer_text, key_id_of, key_owner
 from shared.web.errors import Problem
 
@@ -49,8 +49,8 @@ class Senders(SecurityBase):
         on = self._clock.now().astimezone(LOCAL_ZONE).date()
         agency = senders.sends_for(principal, on)
         try:
-            key = key_id_of(bearer_text(request.headers)) or f"{principal.kind}/{principal.id}"
-            await pay(request.scope, Payer(agency, key), self._allowances)
+            payer = payer_of(principal, key_id_of(bearer_text(request.headers)))
+            await pay(request.scope, payer._replace(owner=agency), self._allowances)
         except Problem:
             metrics.DRY_RUNS_TOTAL.labels("limited").inc()
             raise
