@@ -144,7 +144,7 @@ class Thing:
     """What one agency has: the routes whose template begins with `route` show it for its id.
 
     scopes: whoever has one of these for the agency reaches it; empty: one of those that the route states. more: other
-    parameters of such routes.
+    parameters of such routes. query: what a list that needs it is asked, to show the thing.
     """
 
     route: str
@@ -152,6 +152,7 @@ class Thing:
     id: str
     scopes: frozenset[str] = frozenset()
     more: tuple[tuple[str, str], ...] = ()
+    query: tuple[tuple[str, str], ...] = ()
 
     def of(self, template: str) -> bool:
         return template.startswith(self.route)
@@ -176,31 +177,37 @@ async def trespasses(
     ask: Ask,
     values: Mapping[str, str],
     empty: Collection[str] = (),
+    of_nobody: Collection[str] = (),
+    lists: Mapping[str, str] | None = None,
 ) -> list[str]:
     """What is answered to somebody who does not reach it, or kept from somebody who does; last, what nobody saw.
 
     Each thing is asked for by everybody: by those who do not reach it with a body that is good, so that only the check
     of its owner refuses them; by those who do with one that is none, so that it stays as it is. values: of other path
-    parameters. empty: routes where there is nothing yet, for anybody.
+    parameters. empty: routes where there is nothing yet, for anybody. of_nobody: beginnings of routes that show
+    nothing of one agency; of any other route, two agencies must have something. lists: those of things whose address
+    has a parameter, with the address that lists them.
     """
-    found, seen, readable = [], set[Thing](), set[Thing]()
+    lists = lists or {}
+    found, seen, readable = untried(app, things, of_nobody, lists), set[Thing](), set[Thing]()
     for method, template, operation in operations(app):
         scopes = operation["x-scope"].split(" ")
-        takes = any(one["name"] == "agency" for one in operation.get("parameters", ()))
+        named_in_query = {one["name"] for one in operation.get("parameters", ()) if one["in"] == "query"}
+        takes = "agency" in named_in_query
         content = operation.get("requestBody", {}).get("content", {})
         good = next(iter(content.values()))["example"] if content else {}
-        named = [thing for thing in things if thing.of(template)]
+        named = [thing for thing in things if thing.of(template) and template not in lists]
         readable |= set(named) if method == "get" else set()
-        listed = method == "get" and "{" not in template and scopes != [PUBLIC]
+        listed = method == "get" and ("{" not in template or template in lists) and scopes != [PUBLIC]
         for caller in who:
-            for agency in (sorted({thing.agency for thing in things}) if takes else [""]) if listed else ():
-                answer = await ask(method, template, {"agency": agency} if takes else {}, caller.key, None)
-                call = f"{caller.name}: {method} {template} {agency}"
+            for query in asked_of_lists(things, named_in_query) if listed else ():
+                answer = await ask(method, lists.get(template, template), query, caller.key, None)
+                call = f"{caller.name}: {method} {template} {query or ''}"
                 found += [f"{call} shows {thing}" for thing in things if shows(answer, thing, caller)]
             for thing in named:
                 path = re.sub(r"\{([^}]*)\}", lambda part: {**values, **thing.path}[part[1]], template)  # noqa: B023
                 reaches = thing.reached_by(caller, scopes) and template not in empty
-                query = {"agency": thing.agency} if takes else {}
+                query = ({"agency": thing.agency} if takes else {}) | ({"why": "x"} if "why" in named_in_query else {})
                 answer = await ask(method, path, query, caller.key, None if reaches else good)
                 call = f"{caller.name}: {method} {path} of {thing.agency}"
                 if not right(answer, method, caller, scopes, reaches=reaches):
@@ -210,6 +217,24 @@ async def trespasses(
                 ]
                 seen |= {thing} if reaches and answer.status_code == 200 else set()
     return [*found, *(f"nobody saw {thing}" for thing in things if thing in readable - seen)]
+
+
+def untried(app: FastAPI, things: Sequence[Thing], of_nobody: Collection[str], lists: Collection[str]) -> list[str]:
+    """Routes by whose address something of one agency is shown or changed, of which no two agencies have anything."""
+    found = []
+    for method, template, operation in operations(app):
+        owners = {thing.agency for thing in things if thing.of(template)}
+        open_to_all = operation["x-scope"] == PUBLIC or template.startswith(tuple(of_nobody))
+        if "{" in template and template not in lists and not open_to_all and len(owners) < 2:
+            found.append(f"{method} {template}: nothing of two agencies to ask for")
+    return found
+
+
+def asked_of_lists(things: Sequence[Thing], named: Collection[str]) -> list[dict[str, str]]:
+    """Every query by which a list with these parameters shows one of the things."""
+    queries = [{"agency": agency} for agency in sorted({thing.agency for thing in things})] if "agency" in named else []
+    more = [dict(thing.query) for thing in things if thing.query and {name for name, _ in thing.query} <= set(named)]
+    return queries + more or [{}]
 
 
 def right(answer: httpx.Response, method: str, caller: Caller, scopes: Sequence[str], *, reaches: bool) -> bool:

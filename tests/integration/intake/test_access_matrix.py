@@ -53,12 +53,17 @@ OTHERS: dict[str, tuple[Callable[..., Any], type]] = {
     "board": (board, BoardSettings),
 }
 EVERY = frozenset({DEPARTMENT, COMMUNE, OFFICE})
+#: forms and reference tables are for whoever has a key
+OF_NOBODY = ("/v1/regimes/", "/v1/reference-tables/")
+LISTS = {"/v1/registry/{kind}": "/v1/registry/person"}
+ADMINISTERS = frozenset({"administer", "operate"})
 #: who reviews for others keeps none of their webhooks
 KEEPS_WEBHOOKS = frozenset({"submit", "administer", "operate"})
 PEOPLE = [
     *OFFICES,
     person("duyet-so", "reviewer", DEPARTMENT),
     person("quan-tri", "administrator", "H99"),
+    person("quan-tri-so", "administrator", DEPARTMENT),
     *(
         person(f"nguoi-cua-{code}", "reporting_officer", code).model_copy(update={"agency": code})
         for code in (DEPARTMENT, COMMUNE)
@@ -86,6 +91,12 @@ async def callers(province: Province) -> list[Caller]:
         Caller("reviewer of one", await key_of(url, "person", "duyet-so"), DEPARTMENT, {"read": own, "review": own}),
         Caller(
             "administrator", await key_of(url, "person", "quan-tri"), DEPARTMENT, {"read": EVERY, "administer": EVERY}
+        ),
+        Caller(
+            "administrator of one",
+            await key_of(url, "person", "quan-tri-so"),
+            DEPARTMENT,
+            {"read": own, "administer": own},
         ),
         Caller("officer", await key_of(url, "person", "so"), DEPARTMENT, {"submit": own, "read": own}),
         Caller("out of office", await key_of(url, "person", "cu"), DEPARTMENT, {}),
@@ -134,7 +145,7 @@ async def test_what_an_agency_has_is_found_by_those_alone_who_reach_it(
         things, who = await things_of(client), await callers(province)
         app, ask, values = client.service.app, asking(client.client), {"addressee": OFFICE}
         unanswered = ["/v1/information-requests/{request_id}/answers/{addressee}"]
-        assert await trespasses(app, who, things, ask, values, unanswered) == []
+        assert await trespasses(app, who, things, ask, values, unanswered, OF_NOBODY, LISTS) == []
         # negative control: readers of everything
         monkeypatch.setattr(Access, "_may", lambda *_: True)
         other = [caller for caller in who if caller.name == "other agency"]
@@ -170,6 +181,7 @@ async def of_one(client: Intake, agency: str, officer: str) -> list[Thing]:
     asked = await post("/v1/information-requests", question(agencies=[OFFICE]))
     waived = await post("/v1/waivers", waiver(asked_by=officer))
     hooked = await post("/v1/webhooks", WEBHOOK)
+    person_id = f"nguoi-cua-{agency}"
     steps = {"extensions": extended, "explanations": explained, "appeals": appealed}
     return [
         Thing("/v1/submissions/{submission_id}", agency, sent),
@@ -177,7 +189,17 @@ async def of_one(client: Intake, agency: str, officer: str) -> list[Thing]:
         Thing("/v1/information-requests/{request_id}", agency, str(asked["request_id"])),
         Thing("/v1/waivers/{waiver_id}", agency, str(waived["waiver_id"])),
         Thing("/v1/webhooks/{webhook_id}", agency, str(hooked["webhook_id"]), KEEPS_WEBHOOKS),
-        Thing("/v1/people/{person_id}", agency, f"nguoi-cua-{agency}", frozenset({"administer", "operate"})),
+        *(
+            Thing(
+                "/v1/obligations/{regime}/{period}",
+                agency,
+                f"{agency}/KTXH/{period}",
+                more=(("regime", "KTXH"), ("period", period)),
+            )
+            for period in ("2026-M10", "2026-M11")
+        ),
+        Thing("/v1/people/{person_id}", agency, person_id, ADMINISTERS),
+        Thing("/v1/registry/{kind}/{key}", agency, person_id, ADMINISTERS, (("kind", "person"), ("version", "1"))),
     ]
 
 
@@ -188,7 +210,9 @@ def principal(caller: Caller) -> Principal:
         return Principal("operator", caller.name, caller.own, scopes)
     if caller.name in ("agency", "other agency", "reading key"):
         return Principal("agency", caller.own or "", caller.own, scopes)
-    role = {"officer": "reporting_officer", "reviewer of one": "reviewer"}.get(caller.name, caller.name)
+    role = {"officer": "reporting_officer", "reviewer of one": "reviewer", "administrator of one": "administrator"}.get(
+        caller.name, caller.name
+    )
     offices = () if not scopes else (Office(role, caller.own or "", Term(date(2020, 1, 1))),)
     return Principal("person", caller.name, caller.own, scopes, offices)
 
