@@ -114,8 +114,8 @@ def _one(
             yield from _request(located, request, registry, versions)
             yield from _addressed(located, request, registry, stored)
             yield from requests.check(located, request, registry, stored)
-            if not past_requests and not (isinstance(stored, RequestIssued) and stored.deadline == request.deadline):
-                yield from _past(located, request, now)
+            if not past_requests:
+                yield from _past(located, request, stored, now)
         case SharingGranted() as sharing:
             yield from sharings.check(located, sharing, registry)
         case ReferenceTablePublished() as table:
@@ -496,14 +496,33 @@ def _replaces(located: Located, regime: RegimePublished, registry: Registry, ver
             )
 
 
-def _past(located: Located, request: RequestIssued, now: datetime) -> Iterator[FileError]:
-    if request.deadline <= now:
+def _past(located: Located, request: RequestIssued, stored: RegistryEvent | None, now: datetime) -> Iterator[FileError]:
+    """An error for whom the request asks after its deadline: nobody is late by what he could not know of in time.
+
+    One that is stored with this deadline may be corrected, but asks nobody anew.
+    """
+    if request.deadline > now:
+        return
+    if not isinstance(stored, RequestIssued) or stored.deadline != request.deadline:
         yield located.error(
             "deadline",
             "Thời hạn của yêu cầu đã qua, không ai còn kịp gửi.",
             "The request's deadline has passed, so nobody can meet it.",
             "Ghi thời hạn sau hiện tại; nếu chuyển danh mục cũ sang, nạp với --past-requests.",
             "Give a later deadline; to carry over an old registry, load it with --past-requests.",
+        )
+        return
+    field = next((name for name in ("regime", "issued_at") if getattr(request, name) != getattr(stored, name)), "")
+    if not field and stored.agencies:
+        added = [place for place, code in enumerate(request.agencies) if code not in stored.agencies]
+        field = f"agencies/{added[0]}" if added else "" if request.agencies else "agencies"
+    if field:
+        yield located.error(
+            field,
+            "Thời hạn của yêu cầu đã qua, không yêu cầu thêm ai được nữa.",
+            "The request's deadline has passed, so nobody more can be asked by it.",
+            "Trả lại như cũ; cơ quan khác cần báo cáo thì lập yêu cầu mới, hoặc gia hạn yêu cầu này (`deadline`).",
+            "Restore it; ask others by a new request, or give this one a later `deadline`.",
         )
 
 

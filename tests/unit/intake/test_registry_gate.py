@@ -376,6 +376,26 @@ def test_a_request_that_is_stored_may_be_past_its_deadline() -> None:
     assert len(messages(past, stored=(earlier,))) == 1
 
 
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"agencies": (COMMUNE, DEPARTMENT)}, "agencies/1"),
+        ({"agencies": ()}, "agencies"),  # all whom the regime asks
+        ({"issued_at": rig.request().issued_at + timedelta(hours=1)}, "issued_at"),
+        ({"agencies": (COMMUNE,), "title": "Báo cáo bão số 3"}, ""),
+        ({"withdrawn_at": NOW, "withdrawal_reason": "Bão tan"}, ""),
+    ],
+)
+def test_a_request_past_its_deadline_asks_nobody_anew(changes: dict[str, Any], place: str) -> None:
+    stored = rig.request("DX-9", deadline=NOW - timedelta(hours=1), agencies=(COMMUNE,), version=1)
+    changed = stored.model_copy(update={"version": 0, **changes})
+    expected = [f"{place}: The request's deadline has passed, so nobody more can be asked by it."] if place else []
+    assert messages(changed, stored=(stored,)) == expected
+    assert messages(changed, stored=(stored,), past_requests=True) == []
+    ahead = {"deadline": NOW + timedelta(days=1)}
+    assert messages(changed.model_copy(update=ahead), stored=(stored.model_copy(update=ahead),)) == []
+
+
 def test_an_agency_that_a_request_names_exists_from_its_day_to_its_deadline() -> None:
     day, due = date(2026, 10, 1), date(2026, 10, 25)
     cases: list[tuple[dict[str, Any], list[str]]] = [
