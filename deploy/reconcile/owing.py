@@ -7,11 +7,10 @@ which changes scoring has not followed.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import product
 from typing import Any
 
 import msgspec
@@ -26,6 +25,8 @@ from services.scoring.obligations.deadlines import (
     Agency,
     NoDeadline,
     Plan,
+    Regime,
+    Request,
     Unplannable,
     Unplanned,
     owes,
@@ -36,12 +37,12 @@ from services.scoring.obligations.deadlines import (
 )
 from services.scoring.obligations.domain import Obligation
 from services.scoring.obligations.facts import Terms
-from services.scoring.obligations.generator import Missing, noted_terms, terms_of
+from services.scoring.obligations.generator import Missing, at_least, noted_terms, terms_of
 from services.scoring.obligations.resolve import RegistryPart, resolve
 from services.scoring.obligations.transfers import heir_of
 from services.scoring.scores.policy import PolicyBook
 from shared.contract.events import SubmissionReceived, obligation_key
-from shared.contract.period import PeriodError, parse
+from shared.contract.period import Period, PeriodError, parse
 from shared.contract.reporting_window import NoWindow, local_day, window_of
 
 _BY = ("tính lại theo chế độ báo cáo, lịch, quy tắc", "planned again by regime, calendar and policies")
@@ -49,6 +50,8 @@ _WHERE = "scoring.obligations"
 _DECODER = msgspec.json.Decoder(Terms)
 #: terms that stay where an earlier deadline came too late to count
 _KEPT = ("deadline", "remind_at", "calendar_version", "policy_version", "provisional")
+#: terms that stay where a version made them worse too late to count
+_NEVER_WORSE = ("locks_at", "grace_until", "certification")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +108,17 @@ def terms(obligation: Obligation, dossier: Dossier, reference: Reference) -> Ite
         if kept:
             wanted = replace(wanted, **{name: getattr(stored, name) for name in _KEPT if name != "deadline"})
             wanted = replace(wanted, deadline=stored.deadline)
+    if stored.owed:
+        better = at_least(wanted, stored, stored.policy_version)
+        for name in _NEVER_WORSE:
+            if getattr(better, name) == getattr(stored, name) in {getattr(choice, name) for choice in choices}:
+                wanted = replace(wanted, **{name: getattr(stored, name)})
     yield from told.document(_plain(stored), _plain(wanted), "terms")
 
 
 def _with_notice(stored: Terms, choice: Terms) -> bool:
     """Whether these are the terms, but for a later deadline: whoever comes to owe a report late has notice."""
-    return choice.deadline <= stored.deadline and stored == replace(choice, deadline=stored.deadline)
+    return choice.deadline <= stored.deadline and stored == choice.due_at(stored.deadline)
 
 
 def _owed(obligation: Obligation, planned: Terms, open_still: bool, reference: Reference) -> Iterator[Difference]:
@@ -172,19 +180,31 @@ def _choices(obligation: Obligation, part: RegistryPart, book: PolicyBook, refer
     except PeriodError:
         return
     request = part.requests.get(obligation.period)
+    requests = [] if request is None else _every_deadline(request, reference)
     for version in part.regimes.get(obligation.regime, ()):
-        overrides = range(len(version.deadline.overrides) + 1 if request is None else 1)
-        for calendar, override in product(reference.calendars.values(), overrides):
-            try:
-                plan = (
-                    plan_period(version, period, calendar, override)
-                    if request is None
-                    else plan_request(version, request, calendar)
-                )
-            except (NoDeadline, CalendarGap, PeriodError, Unplannable):
-                continue
-            planned = terms_of(plan, book.governing(plan.due_on).version)
-            yield _as_stored(planned, stored)
+        for calendar in reference.calendars.values():
+            for plan in _plans_under(version, period, requests, calendar):
+                yield _as_stored(terms_of(plan, book.governing(plan.due_on).version), stored)
+
+
+def _every_deadline(request: Request, reference: Reference) -> list[Request]:
+    """The request with each deadline that it ever had."""
+    deadlines = {request.deadline, *reference.request_deadlines.get(request.request_id, ())}
+    return [dataclasses.replace(request, deadline=deadline) for deadline in sorted(deadlines)]
+
+
+def _plans_under(
+    version: Regime, period: Period, requests: Sequence[Request], calendar: WorkingCalendar
+) -> Iterator[Plan]:
+    """Yield the plans of one version by one calendar: of each of its deadlines, or of each that a request ever had."""
+    possible = (NoDeadline, CalendarGap, PeriodError, Unplannable)
+    for request in requests:
+        with suppress(*possible):
+            yield plan_request(version, request, calendar)
+    if not requests:
+        for override in range(len(version.deadline.overrides) + 1):
+            with suppress(*possible):
+                yield plan_period(version, period, calendar, override)
 
 
 def _as_stored(planned: Terms, stored: Terms) -> Terms:

@@ -286,21 +286,40 @@ def _above(agencies: list[Data], code: str, on: date) -> list[str]:
 
 
 def _moved_to(world: World, obligation: str, old: Owed, new: Owed, reminded: bool, at: datetime) -> Owed:
-    """A later deadline always counts; an earlier one where nothing has come, nobody was reminded, and in good time."""
-    if new.planned >= old.planned:
+    """What is better always counts; what is worse where nothing has come, nobody was reminded, and in good time."""
+    if not _worse(old, new):
         return new
     come = any(moment(report["received_at"]) <= at for report in _reports(world, obligation))
     earliest = _calendar(world, new.calendar).after(at.date(), _policy(world, new.policy)["notice_working_days"])
     if not come and not reminded and new.planned >= datetime.combine(earliest, at.timetz()):
         return new
-    # the old one stays, with its lock, by the calendar that gave it; the policy is that of its day
-    return replace(
-        old,
-        regime_version=new.regime_version,
-        certify=new.certify,
-        remind_at=max(old.remind_at, new.opens_at),
-        policy=_governing_policy(world, old.planned.date(), at) or old.policy,
+    kept = replace(new, certify=old.certify and new.certify, locked=_last(old.locked, new.locked))
+    if new.planned < old.planned:
+        # the old one stays, by the calendar that gave it; the policy is that of its day
+        kept = replace(
+            kept,
+            planned=old.planned,
+            calendar=old.calendar,
+            remind_at=max(old.remind_at, new.opens_at),
+            policy=_governing_policy(world, old.planned.date(), at) or old.policy,
+        )
+    patient = max(old.patient or kept.planned, new.patient or kept.planned)
+    return replace(kept, patient=patient if patient > kept.planned else None)
+
+
+def _worse(old: Owed, new: Owed) -> bool:
+    """Due earlier, overdue earlier, locked earlier, or to be signed where it was not."""
+    return (
+        new.planned < old.planned
+        or (new.patient or new.planned) < (old.patient or old.planned)
+        or _last(old.locked, new.locked) != new.locked
+        or (new.certify and not old.certify)
     )
+
+
+def _last(old: datetime | None, new: datetime | None) -> datetime | None:
+    """The later of two locks; no lock is later than any."""
+    return None if old is None or new is None else max(old, new)
 
 
 def _reminds(world: World, obligation: str, terms: Owed, at: datetime) -> bool:

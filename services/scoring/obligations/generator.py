@@ -200,25 +200,54 @@ def terms_of(plan: Plan, policy_version: str) -> Terms:
 def follow_plan(
     obligation: Obligation, planned: Terms, notice_until: datetime, policy_of_old: str | None = None
 ) -> Terms:
-    """The terms after a new plan: a later deadline always counts, an earlier one only where nobody relied on the old.
+    """The terms after a new plan: what is better always counts, what is worse only where nobody relied on the old.
 
-    An earlier one must still lie ahead of `notice_until`, nothing may have come and nobody been reminded. Else the old
-    deadline stays, with its calendar, and `policy_of_old`: the policy that governs its day by now (None: as it was).
+    Worse is an earlier deadline or lock, a shorter grace, or a certification that was not asked for. It must leave the
+    deadline ahead of `notice_until`, nothing may have come and nobody been reminded. Else the old stays; an old
+    deadline with its calendar, and `policy_of_old`: the policy that governs its day by now (None: as it was).
     """
     terms, facts = obligation.terms, obligation.facts
-    if planned.deadline < terms.deadline and terms.owed:
+    if terms.owed and _is_worse(planned, terms):
         relied = bool(facts.versions) or facts.reminder is not None or facts.passed_at is not None
         if relied or planned.deadline < notice_until:
-            planned = replace(
-                planned,
-                deadline=terms.deadline,
-                locks_at=terms.locks_at,
-                grace_until=terms.grace_until,
-                remind_at=max(planned.opens_at, terms.remind_at),
-                calendar_version=terms.calendar_version,
-                policy_version=policy_of_old or terms.policy_version,
-            )
+            planned = at_least(planned, terms, policy_of_old or terms.policy_version)
     return terms if planned == terms else planned
+
+
+def _is_worse(planned: Terms, terms: Terms) -> bool:
+    """Whether the plan takes anything away that the terms give."""
+    return (
+        planned.deadline < terms.deadline
+        or _later_lock(planned, terms) != planned.locks_at
+        or (planned.grace_until or planned.deadline) < (terms.grace_until or terms.deadline)
+        or (terms.certification == "none" and planned.certification != "none")
+    )
+
+
+def at_least(planned: Terms, terms: Terms, policy_of_old: str) -> Terms:
+    """The plan with all that the terms give."""
+    kept = replace(
+        planned,
+        locks_at=_later_lock(planned, terms),
+        certification="none" if terms.certification == "none" else planned.certification,
+    )
+    if planned.deadline < terms.deadline:
+        kept = replace(
+            kept,
+            deadline=terms.deadline,
+            remind_at=max(planned.opens_at, terms.remind_at),
+            calendar_version=terms.calendar_version,
+            policy_version=policy_of_old,
+        )
+    grace = [until for until in (planned.grace_until, terms.grace_until) if until and until > kept.deadline]
+    return replace(kept, grace_until=max(grace, default=None))
+
+
+def _later_lock(planned: Terms, terms: Terms) -> datetime | None:
+    """The later of both locks; None is none."""
+    if planned.locks_at is None or terms.locks_at is None:
+        return None
+    return max(planned.locks_at, terms.locks_at)
 
 
 async def progress(tx: Transaction, now: datetime, rules: str) -> Progress:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,8 +14,10 @@ from msgspec.structs import replace
 from services.scoring.obligations.domain import Obligation, with_reports
 from services.scoring.obligations.facts import NOTHING, Facts, Reminder, Terms, with_passing
 from services.scoring.obligations.generator import follow_plan
-from tests.unit.scoring.samples import DEADLINE, TERMS, obligation, submission
+from services.scoring.obligations.standing import stand
+from tests.unit.scoring.samples import CALENDAR, DEADLINE, POLICY, TERMS, obligation, submission, verdict
 
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 EARLIER = DEADLINE - timedelta(days=4)
 LONG_AGO = DEADLINE - timedelta(days=30)
 RELIED = {
@@ -49,6 +53,50 @@ def test_an_earlier_deadline_is_told_of_early_enough() -> None:
 def test_a_later_deadline_always_counts(facts: Facts) -> None:
     later = planned(DEADLINE + timedelta(days=1))
     assert follow_plan(obligation(facts), later, DEADLINE + timedelta(days=99)) == later
+
+
+#: what the obligation has, what a plan of the same deadline would make of it
+WORSE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "a certification is asked for": ({}, {"certification": "head"}),
+    "the lock is earlier": ({"locks_at": DEADLINE + 5 * DAY}, {"locks_at": DEADLINE + DAY}),
+    "there is a lock": ({}, {"locks_at": DEADLINE + 5 * DAY}),
+    "the grace is shorter": ({"grace_until": DEADLINE + 5 * DAY}, {"grace_until": DEADLINE + DAY}),
+    "there is no grace": ({"grace_until": DEADLINE + 5 * DAY}, {"grace_until": None}),
+    "a later deadline has less behind it": (
+        {"grace_until": DEADLINE + 5 * DAY, "locks_at": DEADLINE + 5 * DAY},
+        {"deadline": DEADLINE + DAY, "grace_until": None, "locks_at": DEADLINE + DAY},
+    ),
+}
+
+
+@pytest.mark.parametrize("change", WORSE)
+def test_nothing_else_is_made_worse_where_somebody_has_relied_on_it(change: str) -> None:
+    given, made = WORSE[change]
+    planned_so = replace(TERMS, regime_version=2, **(given | made))
+    for facts in RELIED.values():
+        before = obligation(facts, **given)
+        after = follow_plan(before, planned_so, LONG_AGO)
+        assert after == replace(before.terms, regime_version=2, deadline=planned_so.deadline)
+    nobody = obligation(**given)
+    assert follow_plan(nobody, planned_so, LONG_AGO) == planned_so, "in good time"
+    assert follow_plan(nobody, planned_so, planned_so.deadline + HOUR).certification == "none", "too late to be told"
+
+
+@pytest.mark.parametrize("change", WORSE)
+@pytest.mark.parametrize("why", RELIED)
+def test_what_is_made_better_always_counts(change: str, why: str) -> None:
+    given, made = WORSE[change]
+    worse = {name: value for name, value in (given | made).items() if name != "deadline"}
+    better = replace(TERMS, regime_version=2, **given)
+    assert follow_plan(obligation(RELIED[why], **worse), better, LONG_AGO) == better
+
+
+def test_an_accepted_report_stays_one_where_a_replacement_asks_for_the_heads_signature() -> None:
+    sent = with_reports(NOTHING, [(None, verdict())])
+    before = obligation(with_passing(sent, DEADLINE + HOUR))
+    after = follow_plan(before, replace(TERMS, regime_version=2, certification="head"), LONG_AGO)
+    derived = stand(after, before.facts, POLICY, CALENDAR).state
+    assert (derived.standing, derived.overdue, derived.score) == ("fulfilled", False, Decimal(100))
 
 
 def test_what_is_owed_again_takes_the_plan_as_it_is() -> None:

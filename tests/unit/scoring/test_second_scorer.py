@@ -140,6 +140,10 @@ def _always_follows(_: Obligation, planned: Terms, __: datetime, ___: str) -> Te
     return planned
 
 
+def _only_the_deadline(planned: Terms, terms: Terms) -> bool:
+    return planned.deadline < terms.deadline
+
+
 def _nothing_corrected(*_: object) -> list[Any]:
     return []
 
@@ -236,6 +240,8 @@ SPOILED: dict[str, tuple[object, str, Any]] = {
     "product: the latest report names who answers": (standing, "_who_answers", _always_the_latest),
     "product: a deadline that stays keeps its policy": (random_years, "follow_plan", _policy_as_it_was),
     "product: any plan is followed": (random_years, "follow_plan", _always_follows),
+    "product: what is worse but for the deadline is followed": (generator, "_is_worse", _only_the_deadline),
+    "second: what is worse is followed": (scorer, "_worse", _never_held),
     "product: a term keeps no receipt": (standing._Counts, "_corrected", _nothing_corrected),
     "product: what is withdrawn bounds nothing": (standing._Counts, "measured", _stood_alone),
     "product: nobody need certify": (standing._Counts, "_is_certified", _always_certified),
