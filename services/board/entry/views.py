@@ -278,7 +278,7 @@ def standing(state: ObligationChanged, unlocked_until: datetime | None, now: dat
                 "unlocked it; it can be saved and checked meanwhile.",
             )
         )
-    elif now > state.deadline and state.standing != "fulfilled":
+    elif now > state.deadline and state.standing != "fulfilled" and not _is_being_corrected(state, now):
         said.append(
             (
                 "Đã quá hạn; vẫn gửi được, và được tính là nộp chậm.",
@@ -294,7 +294,7 @@ def standing(state: ObligationChanged, unlocked_until: datetime | None, now: dat
                 "regime allows early reports. It can be prepared and saved now.",
             )
         )
-    if state.rework_version is not None and state.rework_version == state.received_version and state.rework_until:
+    if _is_sent_back(state) and state.rework_until:
         said.append(
             (
                 f"Người duyệt trả lại phiên bản {state.rework_version}, sửa trước {moment(state.rework_until)}: "
@@ -311,6 +311,16 @@ def standing(state: ObligationChanged, unlocked_until: datetime | None, now: dat
             )
         )
     return tuple(said)
+
+
+def _is_sent_back(state: ObligationChanged) -> bool:
+    """Whether a reviewer has sent the newest version back."""
+    return state.rework_version is not None and state.rework_version == state.received_version
+
+
+def _is_being_corrected(state: ObligationChanged, now: datetime) -> bool:
+    """Whether the reviewer's term runs: what comes within it counts by the receipt of what it corrects."""
+    return _is_sent_back(state) and state.rework_until is not None and now <= state.rework_until
 
 
 def is_day(text: str) -> bool:

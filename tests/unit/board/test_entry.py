@@ -133,6 +133,9 @@ def test_a_table_shows_empty_rows_as_far_as_it_may_have_them(filled: int, more: 
         ("/tables/T1/0/NO", "/tables/T1"),
         ("/figures/NO", ""),
         ("/narratives/N1", "/narratives/N1"),
+        ("/officer", "/officer"),
+        ("/nil_reason", "/nil_reason"),
+        ("/refer_to", "/refer_to"),
         ("/period", ""),
         ("", ""),
         ("no pointer", ""),
@@ -163,6 +166,7 @@ def test_errors_come_first_and_waived_findings_last() -> None:
     ("problem", "said"),
     [
         ({"errors": [{"pointer": "/officer", "message": "A", "message_en": "B"}]}, [("/officer", ("A", "B"))]),
+        ({"errors": [{"pointer": "", "fix": "F"}, "E"], "title": "T"}, [("", ("T", "T"))]),
         ({"errors": "none", "detail": "D", "title": "T"}, [("", ("D", "D"))]),
         ({"title": "T", "title_en": "U"}, [("", ("T", "U"))]),
         ({}, []),
@@ -172,14 +176,22 @@ def test_a_refusal_is_told_in_its_own_words(problem: Mapping[str, Any], said: li
     assert [(pointer, note.text) for pointer, note in views.of_errors(problem)] == said
 
 
+def test_what_is_wrong_comes_with_how_to_mend_it() -> None:
+    said = {"message": "Sai", "message_en": "Wrong", "fix": "Sửa", "fix_en": "Mend", "code": "E", "path": "/officer"}
+    for found in (views.of_errors({"errors": [said | {"pointer": "/officer"}]}), views.of_findings([said])):
+        assert [(pointer, note.text, note.fix) for pointer, note in found] == [
+            ("/officer", ("Sai", "Wrong"), ("Sửa", "Mend"))
+        ]
+
+
 def test_what_was_sent_is_filled_in_again() -> None:
     detail = {
         "officer": "CB-1", "nil": True, "declines": "referral", "refer_to": "H99.01", "nil_reason": "Không giữ",
-        "figures": {"A.1": "1", "A_2": None}, "narratives": {},
+        "figures": {"A.1": "1", "A_2": None}, "narratives": {"N1": "Đã làm"},
         "tables": {"T1": [{"SO": "1", "TEN": None}], "T2": None},
     }  # fmt: skip
     assert domain.sent(detail) == Content(
-        "CB-1", "referral", "Không giữ", "H99.01", {"A.1": "1"}, {}, {"T1": [{"SO": "1"}]}
+        "CB-1", "referral", "Không giữ", "H99.01", {"A.1": "1"}, {"N1": "Đã làm"}, {"T1": [{"SO": "1"}]}
     )
     assert domain.sent({"nil": True}).answer == "nil"
     assert domain.sent({"figures": 7, "tables": [1], "nil": "yes"}) == Content()
@@ -191,6 +203,8 @@ def test_earlier_values_are_shown_where_they_differ_or_always() -> None:
     assert [same.value(f"/figures/{code}", typed) for code in ("A.1", "A_2")] == ["", ""]
     assert [other.value(f"/figures/{code}", typed) for code in ("A.1", "A_2")] == ["9", "–"]
     assert (same.rows(FORM.tables[0], typed), other.rows(FORM.tables[0], typed)) == ((), [])
+    blank = Source(("b", "b"), Content())
+    assert [blank.value(f"/figures/{code}", Content()) for code in ("A.1", "A_2")] == ["", ""], "blank in both"
     before = Source(("p", "p"), typed, always=True)
     assert (before.value("/figures/A.1", typed), before.value("/narratives/N1", typed)) == ("1", "")
     assert before.rows(FORM.tables[0], typed) == [{"SO": "1"}]
@@ -204,7 +218,32 @@ def test_hints_say_what_may_stand_there() -> None:
     assert views.hint(FigureField(code="A", label="X", kind="text", max_characters=20))[0] == "nhiều nhất 20 ký tự"
     choice = TableColumn(code="C", label="Mức", type="choice", choices=("Cao",))
     assert views.hint(choice) == ("", "")
+    assert views.hint(TableColumn(code="C", label="Tên", type="text", max_characters=9))[1] == "at most 9 characters"
+    bounded = [FigureField(code="A", label="X", minimum="0", maximum=maximum) for maximum in ("9" * 15, "9" * 16)]
+    assert [views.hint(one)[1] for one in bounded] == [
+        f"from 0 to {'9' * 15}; a whole number", "at least 0; a whole number",
+    ]  # fmt: skip
+    assert views.hint(FigureField(code="A", label="X", minimum=None, maximum="7"))[0] == "không lớn hơn 7; số nguyên"
+    in_million = TableColumn(code="C", label="Chi", label_en="Spent", type="integer", unit="đồng", scale=6)
+    assert views.column_named(in_million) == ("Chi (triệu đồng)", "Spent (million đồng)")
+    assert views.column_named(choice) == ("Mức", "Mức")
+    prose = NarrativeField(
+        code="N", label="N", roles=("causes", "proposals"), min_characters=20, min_syllables=5, min_sentences=2,
+        max_characters=900,
+    )  # fmt: skip
+    assert views.narrative_hint(prose) == (
+        "nguyên nhân, kiến nghị; ít nhất 20 ký tự; ít nhất 5 tiếng; ít nhất 2 câu; nhiều nhất 900 ký tự",
+        "causes, proposals; at least 20 characters; at least 5 syllables; at least 2 sentences; at most 900 characters",
+    )
+    plain = NarrativeField(code="N", label="N", min_characters=0, max_characters=900)
+    assert views.narrative_hint(plain) == ("nhiều nhất 900 ký tự", "at most 900 characters")
     assert views.label("/tables/T1/2/SO", FORM) == ("T1 – Hồ sơ, dòng 3, Số", "T1 – Hồ sơ, row 3, Số")
+    assert views.label("/tables/T1/2/NO", FORM) == ("T1 – Hồ sơ, dòng 3, NO", "T1 – Hồ sơ, row 3, NO")
+    assert views.label("/tables/T1", FORM) == ("T1 – Hồ sơ", "T1 – Hồ sơ")
+    assert views.label("/tables/T2", FORM) == views.label("/figures/T2", FORM) == ("T2", "T2")
+    assert [views.label(f"/{name}", FORM)[1] for name in ("officer", "nil_reason", "refer_to", "period")] == [
+        "Who answers for the report", "Reason", "The agency that has the information", "/period",
+    ]  # fmt: skip
     assert [views.is_day(text) for text in ("2026-10-01", "20261001", "1/10/2026")] == [True, False, False]
 
 
@@ -231,3 +270,8 @@ def test_what_stands_before_sending_is_said_with_what_is_possible() -> None:
     rework: dict[str, Any] = {"rework_version": 2, "rework_reason": "Thiếu", "rework_until": at + hour}
     assert "sent version 2 back" in said(received_version=2, **rework)
     assert "sent version 2 back" not in said(received_version=3, **rework)
+    # what corrects it within the term counts by the receipt of what it corrects: it is not said to be late
+    late: dict[str, Any] = {"deadline": at - hour, "rework_version": 2, "rework_reason": "Thiếu", "received_version": 2}
+    assert "counts as late" not in said(**late, rework_until=at)
+    assert "counts as late" in said(**late, rework_until=at - timedelta(microseconds=1))
+    assert "counts as late" in said(**late | {"received_version": 3}, rework_until=at)
