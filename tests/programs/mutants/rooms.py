@@ -165,13 +165,83 @@ GROUPS = (
         _tests(
             "tests/unit/board",
             "climbs", "tasks", "explanation", "views", "timeline", "health", "viewing", "accounts", "steps", "report",
-            "entry",
+            "entry", "sums",
         ),
         (
             _room("board/steps", "services/board/pages", "steps", "report"),
             _room("board/pages", "services/board/pages", "climbs", "tasks", "explanation", "views", "health"),
             Room("board/entry", ("services/board/entry/domain.py", "services/board/entry/views.py")),
             Room("board/people", ("services/board/viewing.py", "services/board/accounts/domain.py")),
+        ),
+    ),
+    Group(
+        "board_periods",
+        _tests("tests/unit/board", "periods"),
+        (_room("board/periods", "services/board/periods", "choice", "figures", "report"),),
+    ),
+    Group(
+        "regime_versions",
+        _tests("tests/unit/notifier", "regime_versions"),
+        (_room("notifier/regimes", "services/notifier/regimes", "domain"),),
+    ),
+    Group(
+        "mailing",
+        _tests("tests/unit/notifier", "mailing", "digests", "decisions"),
+        (
+            _room("notifier/mailing", "services/notifier/mailing", "domain"),
+            _room("notifier/digests", "services/notifier/digests", "domain"),
+            _room("notifier/decisions", "services/notifier/planning", "decisions"),
+        ),
+    ),
+    Group(
+        "gateways",
+        _tests("tests/unit/notifier", "gateways"),
+        (_room("notifier/gateways", "services/notifier/channels/gateway", "judging", "numbers", "parts", "texts"),),
+    ),
+    Group(
+        "webhooks",
+        _tests("tests/unit/notifier", "webhook_states", "webhook_names"),
+        (_room("notifier/webhooks", "services/notifier/channels/webhook", "states", "names"),),
+    ),
+    Group(
+        "formula",
+        _tests(
+            "tests/unit/validator",
+            "formula_check", "formula_columns", "formula_linting", "formula_page", "formula_parser", "formula_values",
+            "generated_rules", "packs", "references",
+        ),
+        (
+            _room("validator/formula", "services/validator/formula", "check", "compiling", "parser", "linting"),
+            _room("validator/values", "services/validator/formula", "columns", "rows", "scalars", "values"),
+            _room("validator/generating", "services/validator/formula", "generating"),
+        ),
+    ),
+    Group(
+        "contents",
+        _tests(
+            "tests/unit/validator",
+            "prose", "tables", "text_figures", "written_numbers", "synthesis", "judging", "verdict_edges",
+        ),
+        (
+            _room("validator/contents", "services/validator/rules", "tables", "texts", "units", "synthesis"),
+            _room("validator/legibility", "services/validator/rules", "legibility"),
+        ),
+    ),
+    Group(
+        "rights",
+        (*_tests("tests/unit/shared/access", "rights"), *_tests("tests/unit/shared/contract", "addressing")),
+        (
+            _room("shared/access", "shared/access", "rights"),
+            _room("shared/hierarchy", "shared/contract", "hierarchy"),
+        ),
+    ),
+    Group(
+        "timeline",
+        _tests("tests/unit/intake", "timeline", "receipts", "information"),
+        (
+            _room("intake/timeline", "services/intake/obligations", "timeline"),
+            _room("intake/receipts", "services/intake/receipts", "signing"),
+            _room("intake/information", "services/intake/information", "asking", "answers"),
         ),
     ),
     Group(

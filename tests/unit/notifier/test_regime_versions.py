@@ -9,7 +9,7 @@ import pytest
 
 from services.notifier.planning.directory import Agency, Directory, Officer
 from services.notifier.regimes.content import content_of
-from services.notifier.regimes.domain import MAX_LISTED_ITEMS, Told, Version, changes, to_tell, told
+from services.notifier.regimes.domain import MAX_LISTED_ITEMS, Told, Version, changes, notice, to_tell, told
 from services.notifier.templates.words import change_words
 from shared.contract.events import RegimePublished
 from shared.contract.hierarchy import Parents, Tree
@@ -114,3 +114,89 @@ def test_long_lists_are_counted_and_nothing_is_claimed_of_a_version_that_is_not_
     unknown = changes(version(regime(2, form=form)), Version("BC-THANG", 1, TODAY, None), "H99.X1", "commune", ())
     assert not unknown["compared"]
     assert change_words(unknown) == []
+
+
+def test_the_letter_names_the_version_its_reason_and_every_other_change() -> None:
+    before = version(regime(1, effective_from="2026-01-01"))
+    after = version(
+        regime(
+            2, frequency="quarterly", cutoff={"day": 20}, replaces=1, replaces_reason="Sai kỳ",
+            effective_from="2026-01-01",
+        )
+    )  # fmt: skip
+    said = changes(after, before, "H99.X1", "commune", ())
+    assert (said["version"], said["before"], said["reason"]) == (2, 1, "Sai kỳ")
+    assert (said["frequency"], said["frequency_before"], said["cutoff"]["day"]) == ("quarterly", "monthly", 20)
+    assert (said["certification"], said["deadline_before"]) == ("", None)
+    same = changes(before, before, "H99.X1", "commune", ())
+    assert (same["frequency_before"], same["cutoff"], same["reason"], same["frequency"]) == ("", None, "", "monthly")
+    alone = changes(before, None, "H99.X1", "commune", ())
+    assert (alone["before"], alone["compared"]) == (None, False)
+    assert [alone[f"{name}{end}"] for name in ("added", "removed", "changed") for end in ("", "_left_out")] == [
+        [], 0, [], 0, [], 0,
+    ]  # fmt: skip
+
+
+def test_each_agency_hears_of_its_own_deadline_old_and_new() -> None:
+    later = {"rule": "day_of_month", "day": 25}
+    deadline = {
+        "rule": "day_of_month", "day": 18, "overrides": [
+            {"kinds": ["commune"], "deadline": later, "reason": "Xa."},
+            {"parents": ["H99.05"], "extra_working_days": 2, "reason": "Đảo."},
+        ],
+    }  # fmt: skip
+    before, after = (
+        version(regime(1, deadline={"rule": "day_of_month", "day": 18})),
+        version(regime(2, deadline=deadline)),
+    )
+
+    def heard(agency: str, kind: str, above: tuple[str, ...]) -> tuple[Any, ...]:
+        said = changes(after, before, agency, kind, above)
+        old = said["deadline_before"]
+        return said["deadline"]["day"], said["deadline"]["extra_working_days"], old and old["day"]
+
+    assert heard("H99.X1", "commune", ("H99",)) == (25, 0, 18), "of its kind"
+    assert heard("H99.X2", "commune", ("H99.05", "H99")) == (18, 2, 18), "of whom it stands below"
+    assert heard("H99.12", "department", ("H99",)) == (18, 0, None), "the regime's own, as before"
+    assert changes(after, before, "H99.X1", "commune", ())["deadline"]["rule"] == "day_of_month"
+
+
+def test_a_version_that_ends_today_still_counts_and_one_told_to_nobody_names_nobody() -> None:
+    one = regime(2, effective_from="2026-01-01", effective_to=TODAY.isoformat())
+    assert to_tell(one, NOW, NOW, TODAY, known=True)
+    assert to_tell(one, NOW - timedelta(days=30), NOW, TODAY, known=True), "published thirty days ago to the second"
+    agencies = [Agency("H99.X1", "Xã 1", above=Parents("H99.05"), kind="commune"), Agency("H99.05", "Huyện", kind="")]
+    tree = Tree({agency.code: agency.above for agency in agencies})
+    head = Officer("head", "H99.X1", "Chi", "Chủ tịch", "chi@x.example", "head")
+    directory = Directory.of(agencies, [head])
+    below = version(regime(submitter_kinds=[], submitter_parents=["H99.05"]))
+    assert [one.agency for one in told(below, ["H99.X1", "H99.05"], directory, tree, TODAY)] == ["H99.X1"]
+    empty = Version("BC-THANG", 1, TODAY, None)
+    assert told(empty, ["H99.X1"], directory, tree, TODAY) == [], "whom it asks is not known"
+
+
+def test_the_letter_is_of_the_agency_and_the_version_and_greets_the_person() -> None:
+    agency = Agency("H99.X1", "Xã 1", name_en="Commune 1", above=Parents("H99.05"), kind="commune")
+    head = Officer("head", "H99.X1", "Chi", "Chủ tịch", "chi@x.example", "head")
+    directory = Directory.of([agency], [head])
+    deadline = {
+        "rule": "day_of_month", "day": 18,
+        "overrides": [{"parents": ["H99.05"], "extra_working_days": 2, "reason": "Đảo."}],
+    }  # fmt: skip
+    after = version(regime(2, deadline=deadline))
+    tree = Tree({"H99.X1": Parents("H99.05")})
+    made = notice(Told("H99.X1", head), after, None, directory, tree, NOW)
+    assert (made.obligation, made.period, made.step, made.kind) == (
+        "H99.X1/BC-THANG/version/2", "version/2", "regime/2", "regime",
+    )  # fmt: skip
+    assert (made.agency, made.regime, made.officer, made.at, made.skipped) == ("H99.X1", "BC-THANG", head, NOW, None)
+    facts = made.facts
+    assert (facts.recipient_name, facts.recipient_title) == ("Chi", "Chủ tịch")
+    assert (facts.agency, facts.agency_name, facts.agency_name_en) == ("H99.X1", "Xã 1", "Commune 1")
+    assert (facts.regime, facts.regime_version, facts.period) == ("BC-THANG", 2, "version/2")
+    assert facts.regime_change is not None
+    assert facts.regime_change["deadline"]["extra_working_days"] == 2, "its own deadline, by who stands above it"
+    nobody = notice(Told("H99.X1", None, "no_reporting_officer"), after, None, directory, tree, NOW)
+    assert (nobody.skipped, nobody.officer, nobody.facts.recipient_name, nobody.facts.recipient_title) == (
+        "no_reporting_officer", None, "", "",
+    )  # fmt: skip
