@@ -38,7 +38,7 @@ from services.notifier.planning.domain import (
 )
 from services.notifier.planning.handlers import news
 from services.notifier.templates.compose import LETTER_FACTS
-from shared.contract.events import NotJudged, ObligationChanged, StepTaken, VerdictReached
+from shared.contract.events import LatenessStep, NotJudged, ObligationChanged, StepTaken, VerdictReached
 
 _BY = ("lập lại từ sự kiện đã phát", "planned again from the events published")
 #: columns that the newest event gives, and those that all events together give
@@ -126,7 +126,8 @@ class _Planned:
     def _read_steps(self, dossier: Dossier, reference: Reference) -> None:
         for event in filter(is_step, dossier.received):
             try:
-                step = StepTaken.model_validate_json(event["body"] or b"")
+                model = LatenessStep if event["type"] == LatenessStep.TYPE else StepTaken
+                step = model.model_validate_json(event["body"] or b"")
                 plan = apply_step(replace(self.obligation, owed=True), step, reference.directory, step.at)
             except (ValueError, NotYetRegistered):
                 self.whole = False

@@ -16,7 +16,7 @@ from deploy.reconcile.reference import Reference
 from services.intake.lifecycle.handlers import event_of
 from services.intake.lifecycle.states import History, Taken, Version
 from services.intake.lifecycle.waiting import open_reviews
-from shared.contract.events import RegimePublished, StepTaken
+from shared.contract.events import RegimePublished
 from shared.contract.events.verdicts import EXPLAINABLE
 
 _BY = ("theo intake.steps", "by intake.steps")
@@ -47,12 +47,12 @@ def compare(dossier: Dossier, reference: Reference) -> Iterator[Difference]:
             continue
         event, body = found
         told = Teller("event", "intake.outbox_archive", f"{key} {event['event_id']}", *_BY)
-        yield from envelope(event, StepTaken.TYPE, told)
         version = _version(dossier, step)
         # of an obligation alone the version of its regime is scoring's word
         regime_version = body.get("regime_version") if version is None else version.regime_version
         request = None if step.answers is None else by_id.get(step.answers)
         made = event_of(step, request, version, regime_version if isinstance(regime_version, int) else 0)
+        yield from envelope(event, made.TYPE, told)
         yield from told.document(body, json.loads(made.encode()), "body")
         if version is None and not _known(dossier, regime_version):
             yield told.difference("body.regime_version", regime_version, "của nghĩa vụ / the obligation's")

@@ -177,6 +177,7 @@ steps = Table(  # what people did with a report, or about an obligation
     Column("reason", Text, nullable=False),
     Column("until", DateTime(timezone=True)),
     Column("version", Integer),  # of the report
+    Column("remedy", Text, nullable=False, server_default=""),  # of an explanation of lateness
 )
 
 notices = Table(  # the ledger of notices, as notifier tells it

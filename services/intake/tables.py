@@ -144,6 +144,7 @@ steps = Table(
     Column("idempotency_key", Text, nullable=False),
     Column("request_sha256", LargeBinary, nullable=False),
     Column("stored_at", _moment, nullable=False, server_default=text("clock_timestamp()")),  # system time
+    Column("remedy", Text, nullable=False, server_default=""),  # of an explanation of lateness
     UniqueConstraint("taken_by", "idempotency_key", name="steps_one_row_per_idempotency_key"),
     CheckConstraint("octet_length(request_sha256) = 32", name="steps_request_sha256_is_32_bytes"),
     Index("steps_of_obligation", "obligation", "number"),

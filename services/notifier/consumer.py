@@ -12,6 +12,7 @@ from shared.consuming.batch import Batch
 from shared.contract.events import (
     CalendarLoaded,
     ComplianceEvent,
+    LatenessStep,
     NotJudged,
     PolicyLoaded,
     RegistryEvent,
@@ -36,7 +37,7 @@ def inbounds(context: PlanningContext) -> Sequence[Inbound]:
     async def verdicts(batch: Batch[VerdictReached | NotJudged], tx: Transaction) -> None:
         await handlers.apply_verdicts(batch, tx, context)
 
-    async def steps(batch: Batch[StepTaken | SubmissionReceived], tx: Transaction) -> None:
+    async def steps(batch: Batch[StepTaken | LatenessStep | SubmissionReceived], tx: Transaction) -> None:
         await handlers.apply_submissions(batch, tx, context)
 
     return (

@@ -15,6 +15,7 @@ from shared.contract.events import (
     IntakeAvailable,
     IntakeUnavailable,
     KeyRegistered,
+    LatenessStep,
     NoticeRecorded,
     NotificationRecorded,
     NotJudged,
@@ -57,11 +58,11 @@ SUBSCRIPTIONS: dict[str, tuple[type[EventModel], ...]] = {
     "notifier.verdicts": (VerdictReached, NotJudged),
     "notifier.compliance": (ObligationChanged, CalendarLoaded, PolicyLoaded),
     # receipts for webhooks; decisions for the mail
-    "notifier.steps": (StepTaken, SubmissionReceived),
+    "notifier.steps": (StepTaken, LatenessStep, SubmissionReceived),
     "notifier.access": _ACCESS,
     # each topic by itself, so that trouble with one keeps nothing of the others from the pages
     "board.registry": (*_REGISTRY, PersonRegistered),
-    "board.submissions": (SubmissionReceived, StepTaken),
+    "board.submissions": (SubmissionReceived, StepTaken, LatenessStep),
     "board.verdicts": (VerdictReached, NotJudged),
     "board.compliance": (ObligationChanged,),
     "board.notifications": (NotificationRecorded, NoticeRecorded, EscalationChanged),

@@ -57,6 +57,20 @@ class Matter:
         return self.state.obligation
 
 
+async def matter_of(site: Site, visit: Visit) -> Matter:
+    """The obligation of the address. Raises 404 for one that the person does not see."""
+    given = visit.request.path_params
+    agency, regime = given["agency"], given["regime"]
+    async with site.reading(visit) as snapshot:
+        state = None
+        if visit.view.sees(agency, regime):
+            state = await queries.state_of(snapshot, obligation_key(agency, regime, given["period"]))
+        if state is None:
+            raise not_found("nghĩa vụ báo cáo này", "such obligation")
+        line = views.line_of(state)
+        return Matter(state, line, await called(visit, [line]))
+
+
 class Deciding:
     """The pages, by the site's read model and by intake."""
 
@@ -83,13 +97,13 @@ class Deciding:
 
     async def version(self, visit: Visit) -> Response:
         """One version of a report: what it says beside the period before, and what can be done with it."""
-        return await self._version(visit, await self._about(visit), _uuid(visit, "submission"))
+        return await self._version(visit, await matter_of(self._site, visit), _uuid(visit, "submission"))
 
     async def act_on_version(self, visit: Visit) -> Response:
         """Certify, review, explain, appeal against or withdraw the version."""
         given = await self._site.form(visit)
-        matter, submission = await self._about(visit), _uuid(visit, "submission")
-        path, form = _offered(steps.OF_VERSION, given)
+        matter, submission = await matter_of(self._site, visit), _uuid(visit, "submission")
+        path, form = offered(steps.OF_VERSION, given)
         # who signs or reviews goes on with what waits, who asked sees what became of it
         back = "/duyet" if form in (steps.CERTIFICATION, steps.REVIEW) else f"/nghia-vu/{matter.key}"
         outcome = await self._act(visit, matter, form, path.format(id=submission), given, back)
@@ -99,13 +113,13 @@ class Deciding:
 
     async def asking(self, visit: Visit) -> Response:
         """What can be asked for about an obligation, whatever was sent for it."""
-        return await self._asking(visit, await self._about(visit))
+        return await self._asking(visit, await matter_of(self._site, visit))
 
     async def ask(self, visit: Visit) -> Response:
         """Ask for an extension, appeal against the score, or unlock."""
         given = await self._site.form(visit)
-        matter = await self._about(visit)
-        path, form = _offered(steps.OF_OBLIGATION, given)
+        matter = await matter_of(self._site, visit)
+        path, form = offered(steps.OF_OBLIGATION, given)
         state = matter.state
         to = path.format(**{name: quote(getattr(state, name), safe="") for name in ("agency", "regime", "period")})
         outcome = await self._act(visit, matter, form, to, given, f"/nghia-vu/{matter.key}")
@@ -115,30 +129,17 @@ class Deciding:
 
     async def request(self, visit: Visit) -> Response:
         """One extension, explanation or appeal that was asked for, with its decision or the form that decides."""
-        return await self._request(visit, await self._about(visit))
+        return await self._request(visit, await matter_of(self._site, visit))
 
     async def decide(self, visit: Visit) -> Response:
         """Decide on what was asked for."""
         given = await self._site.form(visit)
-        matter = await self._about(visit)
+        matter = await matter_of(self._site, visit)
         _, path, form = _request_of(visit)
         outcome = await self._act(visit, matter, form, path.format(id=_uuid(visit, "request")), given, "/duyet")
         if isinstance(outcome, Response):
             return outcome
         return await self._request(visit, matter, outcome)
-
-    async def _about(self, visit: Visit) -> Matter:
-        """The obligation of the address. Raises 404 for one that the person does not see."""
-        given = visit.request.path_params
-        agency, regime = given["agency"], given["regime"]
-        async with self._site.reading(visit) as snapshot:
-            state = None
-            if visit.view.sees(agency, regime):
-                state = await queries.state_of(snapshot, obligation_key(agency, regime, given["period"]))
-            if state is None:
-                raise not_found("nghĩa vụ báo cáo này", "such obligation")
-            line = views.line_of(state)
-            return Matter(state, line, await called(visit, [line]))
 
     async def _act(
         self, visit: Visit, matter: Matter, form: Form, path: str, given: Mapping[str, str], back: str
@@ -194,7 +195,7 @@ class Deciding:
         unlocks = self._reviews(visit, state)
         if not sends and not unlocks:
             raise not_found("trang này", "such page")
-        document = await self._intake.shown_after(visit, outcome, *_detail(state))
+        document = await self._intake.shown_after(visit, outcome, *detail_of(state))
         if document is None:
             return self._show(visit, "asking.html.j2", matter, None, [], outcome)
         asked, forms = _asked(document), []
@@ -214,7 +215,7 @@ class Deciding:
     async def _request(self, visit: Visit, matter: Matter, outcome: Outcome | None = None) -> Response:
         asks, _, form = _request_of(visit)
         step_id = str(_uuid(visit, "request"))
-        document = await self._intake.shown_after(visit, outcome, *_detail(matter.state))
+        document = await self._intake.shown_after(visit, outcome, *detail_of(matter.state))
         if document is None:
             return self._show(visit, "request.html.j2", matter, None, [], outcome, asks=asks)
         found = [one for one in _asked(document) if (one["kind"], one["step_id"]) == (asks, step_id)]
@@ -287,7 +288,7 @@ def _filled(form: Form, request: Mapping[str, Any]) -> Form:
     return form
 
 
-def _offered(known: Mapping[str, tuple[str, Form]], given: Mapping[str, str]) -> tuple[str, Form]:
+def offered(known: Mapping[str, tuple[str, Form]], given: Mapping[str, str]) -> tuple[str, Form]:
     """Where the sent form goes. Raises 404 for one that no page has."""
     found = known.get(given.get(steps.STEP, ""))
     if found is None:
@@ -302,7 +303,7 @@ def _request_of(visit: Visit) -> tuple[str, str, Form]:
     return found
 
 
-def _detail(state: ObligationChanged) -> tuple[str, dict[str, str]]:
+def detail_of(state: ObligationChanged) -> tuple[str, dict[str, str]]:
     """Where intake shows an obligation."""
     regime, period = quote(state.regime, safe=""), quote(state.period, safe="")
     return f"/v1/obligations/{regime}/{period}", {"agency": state.agency}

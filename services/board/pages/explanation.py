@@ -69,7 +69,7 @@ def explain(state: ObligationChanged, officer: str = "") -> Explanation:
         counted,
         taken_back,
         _clauses(state.lines),
-        (*_deadline(state), *_report(state), *_rules(state, officer)),
+        (*deadline_inputs(state), *_report(state), *_rules(state, officer)),
         total,
         total == (state.score if state.score is not None else Decimal(0)),
         _unscored(state),
@@ -97,7 +97,8 @@ def _clauses(lines: Sequence[ScoreLine]) -> tuple[ClauseText, ...]:
     return tuple(found[key] for key in sorted(found))
 
 
-def _deadline(state: ObligationChanged) -> list[Input]:
+def deadline_inputs(state: ObligationChanged) -> list[Input]:
+    """Where the deadline comes from."""
     found = []
     if state.cutoff_from and state.cutoff_to:
         span = f"{day(state.cutoff_from)} – {day(state.cutoff_to)}"

@@ -14,6 +14,8 @@ from services.board.entry.api import Entry
 from services.board.pages import directory, explanation, exports, health, tasks, views, words
 from services.board.pages.deciding import Deciding
 from services.board.pages.escalations import Escalations
+from services.board.pages.lateness import Lateness
+from services.board.pages.lateness import explanations as lateness_explained
 from services.board.pages.lists import after_of, called, following
 from services.board.pages.periods import Periods
 from services.board.pages.sessions import PATH as SESSIONS_PATH
@@ -138,6 +140,9 @@ def router(site: Site, watch: Watch, periods: Periods) -> APIRouter:
     add("/co-quan/{code}", agency)
     add("/nghia-vu/{agency}/{regime}/{period}", obligation)
     add("/cach-tinh/{agency}/{regime}/{period}", score)
+    lateness, explained = Lateness(site), "/giai-trinh/{agency}/{regime}/{period}"
+    add(explained, lateness.show, acting=True)
+    add(explained, lateness.act, "POST", acting=True)
     escalations = Escalations(site)
     add("/leo-thang", escalations.list)
     add("/leo-thang/{notice}", escalations.show, acting=True)
@@ -279,6 +284,7 @@ async def score(visit: Visit) -> Response:
     regimes = await queries.regimes(visit.snapshot, [state.regime], visit.today)
     return visit.show(
         "score.html.j2", state=state, explained=explained, regime=regimes.get(state.regime),
+        lateness=lateness_explained(await queries.lateness_of(visit.snapshot, state.obligation)),
         titles=await queries.requests(visit.snapshot, [state.period]),
     )  # fmt: skip
 

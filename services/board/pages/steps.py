@@ -152,6 +152,35 @@ EXPLANATION_DECISION = Form(
         _reason(("Lý do (cần khi không chấp nhận)", "Reason (needed to refuse)"), required=False),
     ),
 )  # fmt: skip
+LATENESS = Form(
+    "giai-trinh-cham", "lateness",
+    ("Giải trình chậm báo cáo", "Explain why the report is late"),
+    ("Sự việc đã có ở trên, không cần nhắc lại. Hạn nộp và điểm giữ nguyên; muốn không tính chậm thì xin gia hạn "
+     "hoặc khiếu nại.",
+     "The facts stand above and need no repetition. Deadline and score stand; who holds that it should not count asks "
+     "for an extension or appeals."),
+    ("Gửi giải trình", "Send the explanation"),
+    (
+        _reason(("Nguyên nhân", "Cause")),
+        Field("remedy", ("Biện pháp khắc phục", "Remedy"), "text", True),
+        Field("until", ("Khắc phục xong trước (không bắt buộc)", "To be remedied by (optional)"), "moment"),
+    ),
+)  # fmt: skip
+LATENESS_DECISION = Form(
+    "xem-giai-trinh", "decision",
+    ("Xem giải trình", "Look at the explanation"),
+    ("Ghi nhận là đã đọc, không phải miễn. Yêu cầu bổ sung thì nêu rõ còn thiếu gì.",
+     "To note it is to have read it, not to forgive. Who asks for more says what is missing."),
+    ("Gửi", "Send"),
+    (
+        Field("decision", ("Ý kiến", "Answer"), "choice", True, (
+            ("note", ("Ghi nhận", "Note it")),
+            ("ask", ("Yêu cầu bổ sung", "Ask for more")),
+        )),
+        _reason(("Nội dung (cần khi yêu cầu bổ sung)", "What is said (needed to ask for more)"), required=False),
+        Field("until", ("Bổ sung trước (không bắt buộc)", "More is to be said by (optional)"), "moment"),
+    ),
+)  # fmt: skip
 APPEAL_DECISION = Form(
     "quyet-dinh", "decision",
     ("Quyết định", "Decide"),
@@ -226,6 +255,11 @@ OF_OBLIGATION: Mapping[str, tuple[str, Form]] = {
     form.step: (f"/v1/obligations/{{regime}}/{{period}}/{last}?agency={{agency}}", form)
     for form, last in ((EXTENSION, "extensions"), (SCORE_APPEAL, "appeals"), (UNLOCK, "unlock"))
 }
+#: of its lateness: explained by the agency, `about` is the explanation that is looked at
+OF_LATENESS: Mapping[str, tuple[str, Form]] = {
+    LATENESS.step: ("/v1/obligations/{regime}/{period}/lateness?agency={agency}", LATENESS),
+    LATENESS_DECISION.step: ("/v1/lateness/{id}/decision", LATENESS_DECISION),
+}
 #: what waits -> what leads to it: of a report its version's page, of what is asked for its own
 _PAGES: Mapping[str, str] = {
     "certification": "phien-ban", "review": "phien-ban", "extension": "de-nghi/gia-han",
@@ -237,12 +271,21 @@ _ASKED: Mapping[str, str] = {asks: name for name, (asks, _, _) in REQUESTS.items
 
 def page_of(kind: str, obligation: str, about: str) -> str:
     """Where what waits is looked at and done; where the board does not know its kind, the evidence."""
+    if kind == "lateness":
+        return page_of_lateness(obligation)
     where = _PAGES.get(kind)
     return f"/nghia-vu/{obligation}/{where}/{quote(about, safe='')}" if where else f"/nghia-vu/{obligation}"
 
 
+def page_of_lateness(obligation: str) -> str:
+    """Where it is explained why a report is late."""
+    return f"/giai-trinh/{obligation}"
+
+
 def page_of_request(kind: str, obligation: str, step_id: str) -> str:
     """Where a step that asks for something is shown with its decision; empty for any other step."""
+    if kind.startswith("lateness_"):
+        return page_of_lateness(obligation)
     return f"/nghia-vu/{obligation}/de-nghi/{_ASKED[kind]}/{step_id}" if kind in _ASKED else ""
 
 
@@ -292,7 +335,7 @@ def body_of(form: Form, given: Mapping[str, str]) -> dict[str, Any]:
     sent: dict[str, Any] = {}
     for field in form.fields:
         text = body[field.name]
-        if text or field.name == "reason":
+        if text or field.name in ("reason", "remedy"):
             sent[field.name] = _moment(text) if field.kind == "moment" else text
     if form is APPEAL_DECISION and sent.get("decision") in ("relief", "accepted"):
         sent |= {"decision": "uphold", "effect": sent["decision"]}

@@ -99,6 +99,7 @@ _TEMPLATES.globals.update(
     answers=words.ANSWERS, choices=words.CHOICES, waiting=words.WAITING, steps={**words.STEPS, **words.WAIVER_STEPS},
     waiver_states=words.WAIVER_STATES, sign_ins=words.SIGN_INS, kinds=words.KINDS,
     outcomes_of=words.VERDICTS, requests=words.REQUESTS, page_of_request=steps.page_of_request,
+    page_of_lateness=steps.page_of_lateness,
 )  # fmt: skip
 
 Handler = Callable[["Visit"], Awaitable[Response]]

@@ -66,6 +66,9 @@ STEPS: Mapping[str, Pair] = {
     "explanation_given": ("Giải trình", "Explanation given"),
     "explanation_accepted": ("Chấp nhận giải trình", "Explanation accepted"),
     "explanation_refused": ("Không chấp nhận giải trình", "Explanation refused"),
+    "lateness_explained": ("Giải trình chậm báo cáo", "Lateness explained"),
+    "lateness_noted": ("Ghi nhận giải trình chậm báo cáo", "Explanation of lateness noted"),
+    "lateness_questioned": ("Yêu cầu giải trình bổ sung", "More asked for about lateness"),
     "appeal_made": ("Khiếu nại", "Appeal made"),
     "appeal_upheld": ("Chấp nhận khiếu nại", "Appeal upheld"),
     "appeal_dismissed": ("Bác khiếu nại", "Appeal dismissed"),
@@ -88,6 +91,7 @@ WAITING: Mapping[str, Pair] = {
     "review": ("Chờ duyệt", "To review"),
     "extension": ("Gia hạn", "Extensions"),
     "explanation": ("Giải trình", "Explanations"),
+    "lateness": ("Giải trình chậm", "Lateness explained"),
     "appeal": ("Khiếu nại", "Appeals"),
 }
 #: how a request for a waiver stands, and what is said when it comes to stand so

@@ -251,7 +251,7 @@ _REPORTS = text("""
 """)
 _FINDINGS = text("SELECT CAST(findings AS text) FROM verdicts WHERE submission_id = :submission_id")
 _STEPS = text("""
-    SELECT step_id, kind, at, by, role, reason, until, version FROM steps WHERE obligation = :key
+    SELECT step_id, kind, at, by, role, reason, remedy, until, version FROM steps WHERE obligation = :key
      ORDER BY at DESC, step_id DESC LIMIT :rows
 """)
 _NOTICES = text("""
@@ -620,6 +620,12 @@ async def steps_about(snapshot: ReadTransaction, key: str, version: int) -> list
     """What people did with one version of a report, the newest last; of the newest steps of its obligation."""
     newest, _ = await _newest(snapshot, _STEPS, key, MOST_STEPS)
     return [step for step in newest if step["version"] == version]
+
+
+async def lateness_of(snapshot: ReadTransaction, key: str) -> list[Mapping[str, Any]]:
+    """What was said of an obligation's lateness, the newest last; the newest steps alone."""
+    newest, _ = await _newest(snapshot, _STEPS, key, MOST_STEPS)
+    return [dict(step) for step in newest if step["kind"].startswith("lateness_")]
 
 
 async def names(snapshot: ReadTransaction, ids: Iterable[str | None]) -> dict[str, tuple[str, str]]:

@@ -11,6 +11,7 @@ from services.board import tables
 from shared.contract.events import (
     AgencyRegistered,
     EscalationChanged,
+    LatenessStep,
     NoticeRecorded,
     NotificationRecorded,
     NotJudged,
@@ -71,7 +72,8 @@ VERDICTS: Projection[VerdictReached | NotJudged] = Projection(
     version=("decided_at", "revision"),
 )
 #: a step is never changed: its version is its own moment
-STEPS = Projection(tables.steps, StepTaken, version=("at",))
+STEPS = Projection(tables.steps, StepTaken, values={"remedy": lambda _: ""}, version=("at",))
+LATENESS = Projection(tables.steps, LatenessStep, values={"version": lambda _: None}, version=("at",))
 NOTICES = Projection(tables.notices, NotificationRecorded)
 OTHER_NOTICES = Projection(tables.notices, NoticeRecorded)
 ESCALATIONS = Projection(

@@ -23,7 +23,7 @@ from services.intake.lifecycle.waiting import ReviewKind
 from services.intake.parameters import Page, id_of, submission_id_of
 from services.intake.registry.cache import RegistryCache
 from shared.access import Principal
-from shared.contract.events import StepKind, obligation_key
+from shared.contract.events import LatenessKind, StepKind, obligation_key
 from shared.contract.events.submissions import AppealEffect
 from shared.contract.reporting_window import local_day
 from shared.postgres.database import Database
@@ -88,6 +88,37 @@ class Decided(Body):
     until: _Until = None
 
 
+class LatenessExplained(Body):
+    """Giải trình chậm báo cáo / an explanation of lateness: cause and remedy by the head. The system adds the facts."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "reason": "Số liệu của hai xã về sau ngày 17 do sáp nhập kho bạc khu vực",
+                    "remedy": "Đã gửi báo cáo ngày 21; từ kỳ sau chốt số liệu với xã trước ngày 12",
+                    "until": "2026-11-12T17:00:00+07:00",
+                }
+            ]
+        },
+    )
+
+    reason: Annotated[str, Field(max_length=MAX_REASON, description="Nguyên nhân / the cause")]
+    remedy: Annotated[str, Field(max_length=MAX_REASON, description="Biện pháp khắc phục / the remedy")]
+    until: Annotated[AwareDatetime | None, Field(description="Khắc phục xong trước / by when the remedy is done")] = (
+        None
+    )
+
+
+class LatenessDecided(Body):
+    """Xem giải trình chậm báo cáo / a look at the explanation. `until` (ask): bổ sung trước / by when more is said."""
+
+    decision: Literal["note", "ask"]
+    reason: _Reason = ""
+    until: _Until = None
+
+
 class AppealDecided(Body):
     """Quyết định về khiếu nại / the decision on an appeal."""
 
@@ -116,7 +147,9 @@ class StepReceipt(StepView):
 
 _Kind = Annotated[
     ReviewKind | None,
-    Query(description="certification (ký), review (duyệt), extension, explanation, appeal (quyết định)"),
+    Query(
+        description="certification (ký), review (duyệt), extension, explanation, appeal (quyết định), lateness (xem)"
+    ),
 ]
 
 
@@ -266,6 +299,13 @@ def mount(
         wanted = Wanted("extension_requested", reason=body.reason, until=body.until)
         return await asking.take(wanted, obligation)
 
+    @route("/v1/obligations/{regime}/{period}/lateness", "Giải trình chậm báo cáo / explain why a report is late")
+    async def lateness(
+        body: LatenessExplained, asking: Asking = asking_now, obligation: str = named_obligation
+    ) -> StepReceipt:
+        wanted = Wanted("lateness_explained", reason=body.reason, until=body.until, remedy=body.remedy)
+        return await asking.take(wanted, obligation)
+
     @route("/v1/obligations/{regime}/{period}/unlock", "Mở khóa / take reports again after the lock")
     async def unlock(body: Unlocked, asking: Asking = asking_now, obligation: str = named_obligation) -> StepReceipt:
         wanted = Wanted("unlocked", reason=body.reason, until=body.until)
@@ -281,6 +321,15 @@ def mount(
     async def explanation_decision(step_id: str, body: Decided, asking: Asking = asking_now) -> StepReceipt:
         kind: StepKind = "explanation_accepted" if body.decision == "grant" else "explanation_refused"
         return await asking.take(Wanted(kind, answers=_step_id(step_id), reason=body.reason))
+
+    @route(
+        "/v1/lateness/{step_id}/decision",
+        "Ghi nhận giải trình chậm báo cáo, hoặc yêu cầu bổ sung / note an explanation of lateness, or ask for more",
+    )
+    async def lateness_decision(step_id: str, body: LatenessDecided, asking: Asking = asking_now) -> StepReceipt:
+        kind: LatenessKind = "lateness_noted" if body.decision == "note" else "lateness_questioned"
+        until = body.until if kind == "lateness_questioned" else None
+        return await asking.take(Wanted(kind, answers=_step_id(step_id), reason=body.reason, until=until))
 
     @route("/v1/appeals/{step_id}/decision", "Quyết định khiếu nại / decide an appeal")
     async def appeal_decision(step_id: str, body: AppealDecided, asking: Asking = asking_now) -> StepReceipt:
@@ -329,8 +378,11 @@ def _step_id(text: str) -> UUID:
 
 
 def _sha256(wanted: Wanted, obligation: str | None) -> bytes:
-    """What was asked for, so that one key names one step."""
-    said = [getattr(wanted, name) for name in wanted.__struct_fields__]
+    """What was asked for, so that one key names one step.
+
+    A remedy is in it only where there is one: steps of before there were any keep their sums.
+    """
+    said = [getattr(wanted, name) for name in wanted.__struct_fields__ if name != "remedy" or wanted.remedy]
     return hashlib.sha256(repr([obligation, *map(_plain, said)]).encode()).digest()
 
 

@@ -10,8 +10,7 @@ from msgspec import Struct
 
 from services.intake.lifecycle import states, table
 from services.intake.lifecycle.states import History, Taken, Version
-from services.intake.lifecycle.table import Thing, Transition
-from shared.contract.events import StepKind
+from services.intake.lifecycle.table import AnyKind, Thing, Transition
 from shared.contract.events.submissions import AppealEffect
 from shared.contract.reporting_window import BACK_DAYS
 from shared.reports.classified import is_classified
@@ -21,9 +20,10 @@ MAX_TERM = timedelta(days=60)
 
 
 #: the step by which each is asked for
-ASKED_BY: dict[Thing, StepKind] = {
+ASKED_BY: dict[Thing, AnyKind] = {
     "extension": "extension_requested",
     "explanation": "explanation_given",
+    "lateness": "lateness_explained",
     "appeal": "appeal_made",
 }
 
@@ -31,13 +31,14 @@ ASKED_BY: dict[Thing, StepKind] = {
 class Wanted(Struct, frozen=True):
     """A step that somebody asks for. `answers`: the request that it decides."""
 
-    kind: StepKind
+    kind: AnyKind
     submission_id: UUID | None = None
     answers: UUID | None = None
     reason: str = ""
     since: datetime | None = None
     until: datetime | None = None
     effect: AppealEffect | None = None
+    remedy: str = ""
 
 
 class Impossible(Struct, frozen=True):
@@ -66,12 +67,18 @@ class Faulty(Struct, frozen=True):
 
 
 def judge(
-    history: History, wanted: Wanted, actors: Collection[str], now: datetime, deadline: datetime | None
+    history: History,
+    wanted: Wanted,
+    actors: Collection[str],
+    now: datetime,
+    deadline: datetime | None,
+    *,
+    late: bool = False,
 ) -> Transition | Impossible | NotYours | Faulty:
     """The row of the table by which the step is taken, or why not.
 
     actors: in which capacities the person acts (offices in force here, or `agency`). deadline: of the obligation, with
-    every relief; None where it is not known yet.
+    every relief; None where it is not known yet. late: whether the report is late, as scoring has told.
     """
     row = table.by_kind(wanted.kind)
     if not set(row.who) & set(actors):
@@ -81,6 +88,8 @@ def judge(
         return Faulty(faults)
     version = history.version(wanted.submission_id)
     state = _state(history, row.thing, wanted, version)
+    if state in row.sources and wanted.kind == "lateness_explained" and not late:
+        return Impossible(row.thing, state, (), _NOT_LATE)
     why = _obstacle(history, wanted, version) if state in row.sources else _NOT_FROM_HERE
     if why is not None:
         return Impossible(row.thing, state, tuple(_possible(history, row.thing, state, version)), why)
@@ -121,6 +130,11 @@ _NOT_FROM_HERE = (
     "Its present state does not admit this step.",
 )
 
+_NOT_LATE = (
+    "Báo cáo này không chậm: chưa qua hạn nộp, hoặc đã có báo cáo đạt gửi đúng hạn, hoặc không còn phải nộp.",
+    "This report is not late: its deadline has not passed, a report sent in time counts, or it is owed no more.",
+)
+
 
 def _obstacle(history: History, wanted: Wanted, version: Version | None) -> tuple[str, str] | None:
     """What stands in the way beside the state."""
@@ -149,16 +163,13 @@ def _faults(row: Transition, wanted: Wanted, now: datetime, deadline: datetime |
         faults.append(
             ("/reason", "Cần nêu lý do.", "A reason is needed.", "Ghi lý do cụ thể.", "Say why, in words.")
         )  # fmt: skip
-    if "\x00" in wanted.reason:
+    if wanted.kind == "lateness_explained" and not wanted.remedy.strip():
         faults.append(
-            ("/reason", "Nội dung có ký tự NUL, không lưu được.", "The text has a NUL, which cannot be stored.",
-             "Bỏ ký tự này.", "Remove that character.")
+            ("/remedy", "Cần nêu biện pháp khắc phục.", "The remedy is needed.",
+             "Ghi việc đã làm hoặc sẽ làm để báo cáo và các kỳ sau đúng hạn.",
+             "Say what is done so that this report comes, and the next ones in time.")
         )  # fmt: skip
-    if is_classified(wanted.reason):
-        faults.append(
-            ("/reason", "Hệ thống không nhận nội dung mang độ mật.", "Classified content is not taken here.",
-             "Gửi qua kênh mà luật về bảo vệ bí mật nhà nước quy định.", "Send it by the channel the law names.")
-        )  # fmt: skip
+    faults += [*_text_faults("/reason", wanted.reason), *_text_faults("/remedy", wanted.remedy)]
     needs_until = wanted.kind in ("extension_requested", "unlocked") or wanted.effect == "relief"
     if wanted.until is None:
         if needs_until:
@@ -183,6 +194,21 @@ def _faults(row: Transition, wanted: Wanted, now: datetime, deadline: datetime |
              "Ghi một thời điểm gần hơn.", "Give an earlier moment.")
         )  # fmt: skip
     return faults + _effect_faults(wanted, now)
+
+
+def _text_faults(pointer: str, said: str) -> list[Fault]:
+    faults: list[Fault] = []
+    if "\x00" in said:
+        faults.append(
+            (pointer, "Nội dung có ký tự NUL, không lưu được.", "The text has a NUL, which cannot be stored.",
+             "Bỏ ký tự này.", "Remove that character.")
+        )  # fmt: skip
+    if is_classified(said):
+        faults.append(
+            (pointer, "Hệ thống không nhận nội dung mang độ mật.", "Classified content is not taken here.",
+             "Gửi qua kênh mà luật về bảo vệ bí mật nhà nước quy định.", "Send it by the channel the law names.")
+        )  # fmt: skip
+    return faults
 
 
 def _effect_faults(wanted: Wanted, now: datetime) -> list[Fault]:

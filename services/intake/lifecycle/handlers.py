@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import cast, get_args
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -15,12 +16,22 @@ from services.intake.lifecycle.states import History, Taken, Version
 from services.intake.registry.records import Registry
 from shared.access import Principal, Scope, may, offices_over
 from shared.consuming.batch import Batch
-from shared.contract.events import ComplianceEvent, NotJudged, StepTaken, VerdictReached
+from shared.contract.events import (
+    ComplianceEvent,
+    LatenessKind,
+    LatenessStep,
+    NotJudged,
+    StepKind,
+    StepTaken,
+    VerdictReached,
+)
 from shared.contract.ids import new_id
 from shared.contract.reporting_window import local_day
 from shared.outbox import publish
 from shared.postgres.database import ReadTransaction, Transaction
 
+Told = StepTaken | LatenessStep
+_OF_LATENESS = frozenset(get_args(LatenessKind))
 _JUST_AFTER = timedelta(microseconds=1)  # PostgreSQL's resolution
 
 
@@ -90,13 +101,14 @@ async def take(
     if terms is None and not history.versions:
         return Unknown()
     actors = capacities(principal, scope, found, registry, now)
-    judged = deciding.judge(history, wanted, actors, now, None if terms is None else terms.deadline)
+    deadline, late = (None, False) if terms is None else (terms.deadline, terms.late(now))
+    judged = deciding.judge(history, wanted, actors, now, deadline, late=late)
     if isinstance(judged, Impossible | NotYours | Faulty):
         return judged
     step = Taken(
         new_id(), found, wanted.kind, _moment(history, now), principal.id,
         next(actor for actor in judged.who if actor in actors), wanted.reason, wanted.since, wanted.until,
-        wanted.effect, wanted.answers, wanted.submission_id,
+        wanted.effect, wanted.answers, wanted.submission_id, wanted.remedy,
     )  # fmt: skip
     if not await store.insert(tx, step, asked.idempotency_key, asked.sha256):
         return await _used_meanwhile(tx, principal, asked)
@@ -141,11 +153,32 @@ def capacities(principal: Principal, scope: Scope, obligation: str, registry: Re
     return {office.role for office in offices_over(principal, scope, agency, registry.tree(day), day, regime)}
 
 
-def event_of(step: Taken, request: Taken | None, version: Version | None, regime_version: int) -> StepTaken:
+def event_of(step: Taken, request: Taken | None, version: Version | None, regime_version: int) -> Told:
+    """What is published of a step. request: what it answers; version: what it is about, None: the obligation alone."""
     agency, regime, period = step.obligation.split("/", 2)
+    if step.kind in _OF_LATENESS:
+        return LatenessStep(
+            step_id=step.step_id,
+            kind=step.kind,
+            obligation=step.obligation,
+            agency=agency,
+            regime=regime,
+            regime_version=regime_version,
+            period=period,
+            at=step.at,
+            by=step.by,
+            role=step.role,
+            reason=step.reason,
+            remedy=step.remedy,
+            until=step.until,
+            answers=step.answers,
+            asked_at=None if request is None else request.at,
+            asked_by=None if request is None else request.by,
+            asked_reason="" if request is None else request.reason,
+        )
     return StepTaken(
         step_id=step.step_id,
-        kind=step.kind,
+        kind=cast(StepKind, step.kind),
         obligation=step.obligation,
         agency=agency,
         regime=regime,

@@ -25,6 +25,7 @@ NAMES: dict[ReviewKind, tuple[str, str]] = {
     "review": ("chờ duyệt", "to be reviewed"),
     "extension": ("chờ quyết định gia hạn", "an extension to decide"),
     "explanation": ("chờ quyết định về giải trình", "an explanation to decide"),
+    "lateness": ("chờ xem giải trình chậm báo cáo", "an explanation of lateness to look at"),
     "appeal": ("chờ quyết định khiếu nại", "an appeal to decide"),
 }
 

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from services.intake.lifecycle.table import AskedState, ReportState
-from shared.contract.events import StepKind
+from services.intake.lifecycle import table
+from services.intake.lifecycle.table import AnyKind, ReportState
 from shared.contract.events.registry import Certification, Review
 from shared.contract.events.submissions import AppealEffect
 
@@ -20,7 +20,7 @@ class Taken(Struct, frozen=True):
 
     step_id: UUID
     obligation: str
-    kind: StepKind
+    kind: AnyKind
     at: datetime
     by: str
     role: str
@@ -30,6 +30,7 @@ class Taken(Struct, frozen=True):
     effect: AppealEffect | None = None
     answers: UUID | None = None
     submission_id: UUID | None = None
+    remedy: str = ""  # of an explanation of lateness
 
 
 class Version(Struct, frozen=True):
@@ -124,18 +125,19 @@ def counts(history: History, version: Version) -> bool:
     )
 
 
-def asked_state(history: History, step: Taken | None) -> AskedState:
-    """How a request, an explanation or an appeal stands; None: there is none."""
+def asked_state(history: History, step: Taken | None) -> str:
+    """How a request, an explanation or an appeal stands, as its table has it; None: there is none."""
     if step is None:
         return "none"
-    answer = next((other for other in history.steps if other.answers == step.step_id), None)
-    if answer is None:
-        return "asked"
-    granted = ("extension_granted", "explanation_accepted", "appeal_upheld")
-    return "granted" if answer.kind in granted else "refused"
+    return table.by_kind((answer_to(history, step) or step).kind).target
 
 
-def latest(history: History, kind: StepKind, submission_id: UUID | None) -> Taken | None:
+def answer_to(history: History, step: Taken) -> Taken | None:
+    """The step that decides this one; None: it waits."""
+    return next((other for other in history.steps if other.answers == step.step_id), None)
+
+
+def latest(history: History, kind: AnyKind, submission_id: UUID | None) -> Taken | None:
     """The last step of this kind about a version, or about the obligation alone."""
     return next((step for step in reversed(history.steps_of(submission_id)) if step.kind == kind), None)
 
@@ -149,6 +151,6 @@ def _overrules(step: Taken) -> bool:
     return step.kind == "appeal_upheld" and step.effect == "accepted"
 
 
-def _last_review(steps: Sequence[Taken]) -> StepKind | None:
+def _last_review(steps: Sequence[Taken]) -> AnyKind | None:
     reviews = [step.kind for step in steps if step.kind in ("approved", "rework")]
     return reviews[-1] if reviews else None

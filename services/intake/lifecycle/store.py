@@ -39,23 +39,24 @@ _VERSIONS = text("""
       FROM submissions LEFT JOIN verdicts USING (submission_id)
      WHERE submissions.obligation = ANY(CAST(:obligations AS text[])) ORDER BY submissions.obligation, version
 """)
-_COLUMNS = "step_id, obligation, kind, at, taken_by, role, reason, since, until, effect, answers, submission_id"
+_COLUMNS = "step_id, obligation, kind, at, taken_by, role, reason, since, until, effect, answers, submission_id, remedy"
 _STEPS = text(f"""
     SELECT {_COLUMNS} FROM steps WHERE obligation = ANY(CAST(:obligations AS text[])) ORDER BY obligation, number
 """)  # noqa: S608
 _OBLIGATION_OF_STEP = text("SELECT obligation FROM steps WHERE step_id = :step_id")
 _OBLIGATION_OF_SUBMISSION = text("SELECT obligation FROM submissions WHERE submission_id = :submission_id")
 _STANDING = text("""
-    SELECT regime_version, deadline FROM standings WHERE obligation = :obligation
+    SELECT regime_version, deadline, owed, overdue, standing, CAST(document ->> 'on_time' AS boolean)
+      FROM standings WHERE obligation = :obligation
 """)
 _BY_KEY = text(f"""
     SELECT {_COLUMNS}, request_sha256 FROM steps WHERE taken_by = :taken_by AND idempotency_key = :key
 """)  # noqa: S608
 _INSERT = text("""
     INSERT INTO steps (step_id, obligation, kind, at, taken_by, role, reason, since, until, effect, answers,
-                       submission_id, agency, idempotency_key, request_sha256)
+                       submission_id, remedy, agency, idempotency_key, request_sha256)
     VALUES (:step_id, :obligation, :kind, :at, :by, :role, :reason, :since, :until, :effect, :answers, :submission_id,
-            :agency, :idempotency_key, :request_sha256)
+            :remedy, :agency, :idempotency_key, :request_sha256)
     ON CONFLICT (taken_by, idempotency_key) DO NOTHING RETURNING step_id
 """)
 _UNLOCK = text("""
@@ -99,6 +100,18 @@ class Terms(Struct, frozen=True):
 
     regime_version: int
     deadline: datetime
+    owed: bool
+    overdue: bool
+    standing: str
+    on_time: bool | None
+
+    def late(self, now: datetime) -> bool:
+        """Whether the report is late: what counts came after the deadline, or that lies behind and nothing came.
+
+        Within a grace nobody is called overdue; late it is all the same.
+        """
+        missing = self.standing == "nothing_sent" and now > self.deadline
+        return self.owed and (self.overdue or self.on_time is False or missing)
 
 
 async def obligation_of_submission(tx: ReadTransaction, submission_id: UUID) -> str | None:

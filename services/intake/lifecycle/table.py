@@ -12,7 +12,7 @@ from typing import Literal
 from msgspec import Struct
 
 from shared.access import ACTORS, Role, Scope
-from shared.contract.events import StepKind
+from shared.contract.events import LatenessKind, StepKind
 
 #: of one version of a report
 ReportState = Literal[
@@ -20,8 +20,11 @@ ReportState = Literal[
 ]  # fmt: skip
 #: of a request for extension, an explanation, an appeal
 AskedState = Literal["none", "asked", "granted", "refused"]
+LatenessState = Literal["none", "given", "noted", "questioned"]
 LockState = Literal["open", "locked"]
-Thing = Literal["report", "extension", "explanation", "appeal", "lock"]
+Thing = Literal["report", "extension", "explanation", "lateness", "appeal", "lock"]
+#: what people do with a report, and what they say of its lateness
+AnyKind = StepKind | LatenessKind
 #: an agency's system acts with the agency's own key; the rest are people
 Actor = Literal["agency"] | Role
 
@@ -40,12 +43,17 @@ STATES: dict[str, tuple[str, str]] = {
     "asked": ("chờ quyết định", "waits for a decision"),
     "granted": ("chấp thuận", "granted"),
     "refused": ("không chấp thuận", "refused"),
+    "given": ("đã giải trình, chờ xem", "given, not looked at yet"),
+    "noted": ("đã ghi nhận", "noted"),
+    "questioned": ("cần bổ sung", "more is to be said"),
     "open": ("mở", "open"),
     "locked": ("khóa", "locked"),
 }
 #: those who act for the agency that owes the report
 _OF_AGENCY: tuple[Actor, ...] = ("agency", "reporting_officer", "head", "deputy")
 _WHO_SIGN: tuple[Actor, ...] = ("head", "deputy")
+#: a head answers for lateness; the agency's own system hands on what the head has signed
+_WHO_EXPLAIN: tuple[Actor, ...] = ("agency", *_WHO_SIGN)
 _REVIEWERS: tuple[Actor, ...] = ("reviewer", "provincial_office", "chair")
 _ABOVE: tuple[Actor, ...] = ("provincial_office", "chair")
 
@@ -54,7 +62,7 @@ class Transition(Struct, frozen=True):
     """One row of a table. `kind`: of the step that is stored and published; None: no person takes it."""
 
     thing: Thing
-    kind: StepKind | None
+    kind: AnyKind | None
     sources: tuple[str, ...]
     target: str
     name: tuple[str, str]
@@ -186,6 +194,22 @@ TRANSITIONS: tuple[Transition, ...] = (
         "the officer and who asked are told",
     ),
     Transition(
+        "lateness", "lateness_explained", ("none", "questioned", "noted"), "given",
+        ("giải trình chậm báo cáo", "explain lateness"),
+        f"POST {_OBLIGATION}/lateness", "submit", _WHO_EXPLAIN, True, "nothing: no deadline and no score follows it",
+        event="submission.lateness",
+    ),
+    Transition(
+        "lateness", "lateness_noted", ("given",), "noted", ("ghi nhận giải trình", "note the explanation"),
+        "POST /v1/lateness/{id}/decision", "review", _REVIEWERS, False, "nothing: to note is not to forgive",
+        "the officer and who explained are told", "submission.lateness",
+    ),
+    Transition(
+        "lateness", "lateness_questioned", ("given",), "questioned",
+        ("yêu cầu giải trình bổ sung", "ask for more"), "POST /v1/lateness/{id}/decision", "review", _REVIEWERS, True,
+        "nothing", "the officer and who explained are told", "submission.lateness",
+    ),
+    Transition(
         "appeal", "appeal_made", ("none", "granted", "refused"), "asked", ("khiếu nại", "appeal"),
         f"POST {_SUBMISSION}/appeals, {_OBLIGATION}/appeals", "submit", _OF_AGENCY, True,
     ),
@@ -210,16 +234,16 @@ TRANSITIONS: tuple[Transition, ...] = (
 )  # fmt: skip
 
 
-def by_kind(kind: StepKind) -> Transition:
+def by_kind(kind: AnyKind) -> Transition:
     """The row by which a person takes this step; of a decision, what is decided, not the report that it changes."""
     return next(row for row in reversed(TRANSITIONS) if row.kind == kind)
 
 
-def thing_of(kind: StepKind) -> Thing:
+def thing_of(kind: AnyKind) -> Thing:
     return by_kind(kind).thing
 
 
-def scope_of(kind: StepKind) -> Scope:
+def scope_of(kind: AnyKind) -> Scope:
     """The scope that a key needs for this step."""
     scope = by_kind(kind).scope
     assert scope is not None, "a person takes it"

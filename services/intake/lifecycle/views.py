@@ -8,16 +8,15 @@ from pydantic import BaseModel, Field
 
 from services.intake.lifecycle import deciding, states, table
 from services.intake.lifecycle.states import History, Taken, Version
-from services.intake.lifecycle.table import ReportState, Transition
+from services.intake.lifecycle.table import AnyKind, ReportState, Transition
 from services.intake.views import Moment
-from shared.contract.events import StepKind
 from shared.contract.events.submissions import AppealEffect
 
 
 class PossibleStep(BaseModel):
     """A step that is possible now, and who may take it."""
 
-    step: StepKind
+    step: AnyKind
     route: str = Field(examples=["POST /v1/submissions/{id}/withdrawal"])
     who: list[str] = Field(examples=[["reporting_officer", "head"]])
     name: str = Field(examples=["rút"])
@@ -28,7 +27,7 @@ class StepView(BaseModel):
     """A step (bước) that somebody took."""
 
     step_id: UUID
-    kind: StepKind = Field(examples=["withdrawn"])
+    kind: AnyKind = Field(examples=["withdrawn"])
     name: str = Field(examples=["rút"])
     name_en: str = Field(examples=["withdraw"])
     at: Moment
@@ -41,6 +40,9 @@ class StepView(BaseModel):
     answers: UUID | None = Field(description="Bước được trả lời / the request that it decides")
     submission_id: UUID | None
     version: int | None
+    remedy: str = Field(
+        default="", description="Biện pháp khắc phục, của giải trình chậm báo cáo / the remedy, of lateness explained"
+    )
 
 
 class Superseded(BaseModel):

@@ -10,23 +10,25 @@ from msgspec import Struct
 
 from services.intake.lifecycle import states, table
 from services.intake.lifecycle.states import History, Version
-from shared.contract.events import StepKind
+from services.intake.lifecycle.table import AnyKind
 
 #: certification (ký xác nhận) of the head · review (duyệt) · decision on an extension (gia hạn), an explanation (giải
-#: trình), an appeal (khiếu nại)
-ReviewKind = Literal["certification", "review", "extension", "explanation", "appeal"]
+#: trình), an appeal (khiếu nại) · a look at an explanation of lateness (giải trình chậm báo cáo)
+ReviewKind = Literal["certification", "review", "extension", "explanation", "lateness", "appeal"]
 
 #: by which step each is done; who may, the table of steps says
-DONE_BY: dict[ReviewKind, StepKind] = {
+DONE_BY: dict[ReviewKind, AnyKind] = {
     "certification": "certified",
     "review": "approved",
     "extension": "extension_granted",
     "explanation": "explanation_accepted",
+    "lateness": "lateness_noted",
     "appeal": "appeal_upheld",
 }
-_ASKED: dict[StepKind, ReviewKind] = {
+_ASKED: dict[AnyKind, ReviewKind] = {
     "extension_requested": "extension",
     "explanation_given": "explanation",
+    "lateness_explained": "lateness",
     "appeal_made": "appeal",
 }
 
@@ -44,7 +46,7 @@ def open_reviews(history: History) -> list[OpenReview]:
     found = [
         OpenReview(_ASKED[step.kind], step.step_id, step.at)
         for step in history.steps
-        if step.kind in _ASKED and states.asked_state(history, step) == "asked"
+        if step.kind in _ASKED and states.answer_to(history, step) is None
     ]
     uncertified = [version for version in history.versions if _lacks_certification(history, version)]
     found += [_of_version(history, "certification", version) for version in uncertified[-1:]]

@@ -147,6 +147,8 @@ def _superseded(submission: SubmissionDetail) -> Iterator[Step]:
 def _taken(step: StepView) -> Step:
     role, role_en = ACTORS.get(step.role, (step.role, step.role))
     why, why_en = (f": {step.reason}", f": {step.reason}") if step.reason else ("", "")
+    if step.remedy:
+        why, why_en = f"{why}. Khắc phục: {step.remedy}", f"{why_en}. Remedy: {step.remedy}"
     return Step(
         at=step.at,
         step="step",

@@ -63,7 +63,7 @@ _PARTS = (
         "step",
         text(f"""
             SELECT idempotency_key, step_id, obligation, kind, at, role, reason, since, until, effect, answers,
-                   submission_id
+                   submission_id, remedy
               FROM steps WHERE taken_by = :person AND idempotency_key > :idempotency_key AND {_THIS_PERSON}
              ORDER BY idempotency_key LIMIT :limit
         """),  # noqa: S608 - constants

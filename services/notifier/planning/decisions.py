@@ -13,32 +13,34 @@ from msgspec.structs import replace
 
 from services.notifier.planning.directory import Directory, Officer
 from services.notifier.planning.domain import Cancel, CancelReason, Notice, NoticeKind, Obligation, Plan, letter_facts
-from shared.contract.events import NotJudged, StepKind, StepTaken, VerdictReached
+from shared.contract.events import LatenessStep, NotJudged, StepTaken, VerdictReached
 from shared.contract.events.fields import usable_address
 from shared.contract.reporting_window import local_day
 
+#: a step of people, about a report or about its lateness
+Step = StepTaken | LatenessStep
 #: decisions, and what they decide
-DECISIONS: frozenset[StepKind] = frozenset(
+DECISIONS: frozenset[str] = frozenset(
     {
         "extension_granted", "extension_refused", "explanation_accepted", "explanation_refused", "appeal_upheld",
-        "appeal_dismissed",
+        "appeal_dismissed", "lateness_noted", "lateness_questioned",
     }
 )  # fmt: skip
 #: a step that is older when it is read tells nobody anything new
 TOLD_WITHIN = timedelta(days=30)
 
 
-def calls_for_notice(step: StepTaken) -> bool:
+def calls_for_notice(step: Step) -> bool:
     """Whether anybody hears of it."""
     return step.kind in DECISIONS or step.kind == "withdrawn"
 
 
-def asker_of(step: StepTaken) -> str | None:
+def asker_of(step: Step) -> str | None:
     """The person who asked for the decision; None where the agency's own system did."""
     return None if step.asked_by in (None, step.agency) else step.asked_by
 
 
-def apply_step(obligation: Obligation, step: StepTaken, directory: Directory, now: datetime) -> Plan:
+def apply_step(obligation: Obligation, step: Step, directory: Directory, now: datetime) -> Plan:
     """Plan the notices of one step; now: business time.
 
     Raises NotYetRegistered when the agency or the person who asked is not in the directory yet.
@@ -101,7 +103,7 @@ def _stale(obligation: Obligation, at: datetime, now: datetime) -> CancelReason 
     return None if obligation.owed else "not_owed"
 
 
-def _to_asker(obligation: Obligation, step: StepTaken, directory: Directory, asker: Officer) -> Notice:
+def _to_asker(obligation: Obligation, step: Step, directory: Directory, asker: Officer) -> Notice:
     """Of its own name in the ledger; who cannot be written to is not replaced."""
     why = None
     if not asker.active:
@@ -113,24 +115,26 @@ def _to_asker(obligation: Obligation, step: StepTaken, directory: Directory, ask
 
 def _notice(
     obligation: Obligation,
-    step: StepTaken,
+    step: Step,
     directory: Directory,
     kind: NoticeKind,
     to: str,
     recipient: Officer | None,
     skipped: str | None,
 ) -> Notice:
+    report = step if isinstance(step, StepTaken) else None  # an explanation of lateness is about none
+    version = (report.version if report else None) or 0
     facts = dataclasses.replace(
         letter_facts(obligation, directory.agency(step.agency), recipient),
         regime_version=step.regime_version,
         standing=None,  # scoring may not have heard of the step yet
-        submission_version=step.version or 0,
-        received_at=step.received_at,
+        submission_version=version,
+        received_at=report.received_at if report else None,
         decision=step.kind,
         decision_role=step.role,
         decision_reason=step.reason,
-        decision_effect=step.effect or "",
-        decision_since=step.since,
+        decision_effect=(report.effect if report else None) or "",
+        decision_since=report.since if report else None,
         decision_until=step.until,
         asked_at=step.asked_at,
         asked_reason=step.asked_reason,
@@ -142,6 +146,6 @@ def _notice(
         officer=recipient,
         facts=facts,
         at=step.at,
-        submission_version=step.version or 0,
+        submission_version=version,
         skipped=skipped,
     )

@@ -23,6 +23,7 @@ from services.notifier.escalation.domain import Escalation, Resolution
 from services.notifier.ladders.domain import Ladder, LadderBook, NoLadder
 from services.notifier.ladders.store import LadderShelf
 from services.notifier.planning import decisions, domain, namings, store
+from services.notifier.planning.decisions import Step
 from services.notifier.planning.directory import Directory, NotYetRegistered
 from services.notifier.planning.domain import Cancel, Naming, Notice, Obligation, Plan
 from services.notifier.planning.store import CalendarShelf
@@ -41,7 +42,6 @@ from shared.contract.events import (
     RegimePublished,
     RegistryEvent,
     RequestIssued,
-    StepTaken,
     SubmissionReceived,
     VerdictReached,
     WebhookRegistered,
@@ -255,9 +255,7 @@ async def apply_verdicts(
     await plans.save(tx, context)
 
 
-async def apply_submissions(
-    batch: Batch[StepTaken | SubmissionReceived], tx: Transaction, context: PlanningContext
-) -> None:
+async def apply_submissions(batch: Batch[Step | SubmissionReceived], tx: Transaction, context: PlanningContext) -> None:
     """Plan notices of decisions for those who asked and answer for the report, of withdrawals for the reviewer.
 
     Receipts are told to webhooks alone.
@@ -266,7 +264,7 @@ async def apply_submissions(
     heard = await telling.audience(tx, {body.agency for body in receipts}, telling.today(context.business))
     told = [messages.of_submission(body) for body in receipts if body.agency in heard.own]
     await telling.queue(tx, told, heard, context.business, context.system)
-    steps = cast("list[Event[StepTaken]]", [event for event in batch.events if isinstance(event.body, StepTaken)])
+    steps = cast("list[Event[Step]]", [event for event in batch.events if isinstance(event.body, Step)])
     events = [event for event in steps if decisions.calls_for_notice(event.body)]
     if not events:
         return
@@ -282,7 +280,7 @@ async def apply_submissions(
     deferred: dict[str, str] = {}  # key -> the registry key that it is deferred for
     for event in events:
         if event.key in deferred:
-            batch.defer(cast("Event[StepTaken | SubmissionReceived]", event), deferred[event.key])
+            batch.defer(cast("Event[Step | SubmissionReceived]", event), deferred[event.key])
             continue
         try:
             plans.add(decisions.apply_step(plans.obligations[event.key], event.body, directory, now))
@@ -339,7 +337,7 @@ class _Plans:
         cls,
         tx: Transaction,
         events: Iterable[
-            Event[ObligationChanged] | Event[VerdictReached | NotJudged] | Event[VerdictReached] | Event[StepTaken]
+            Event[ObligationChanged] | Event[VerdictReached | NotJudged] | Event[VerdictReached] | Event[Step]
         ],
     ) -> _Plans:
         seeds = {

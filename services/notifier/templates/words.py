@@ -139,6 +139,22 @@ DECISIONS: dict[str, tuple[tuple[str, str], tuple[str, str], tuple[str, str]]] =
             "Please explain again, or correct the report and send a new version.",
         ),
     ),
+    "lateness_noted": (
+        ("Ghi nhận giải trình chậm báo cáo", "Explanation of lateness noted"),
+        (
+            "Giải trình về việc chậm báo cáo dưới đây đã được ghi nhận.",
+            "The explanation why the report below is late has been noted.",
+        ),
+        ("Hạn nộp và điểm giữ nguyên.", "Deadline and score stand."),
+    ),
+    "lateness_questioned": (
+        ("Yêu cầu giải trình bổ sung", "More is asked for about lateness"),
+        (
+            "Giải trình về việc chậm báo cáo dưới đây cần bổ sung.",
+            "The explanation why the report below is late needs more.",
+        ),
+        ("Đề nghị thủ trưởng cơ quan giải trình bổ sung.", "The head of the agency is asked to say more."),
+    ),
     "appeal_upheld": (
         ("Chấp nhận khiếu nại", "Appeal upheld"),
         ("Khiếu nại về báo cáo dưới đây được chấp nhận.", "The appeal about the report below is upheld."),

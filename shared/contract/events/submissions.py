@@ -108,6 +108,43 @@ class StepTaken(EventModel):
         return self.obligation
 
 
+#: what is said of a report that is late (giải trình chậm báo cáo): explained by the agency's head · noted (ghi nhận) or
+#: questioned (yêu cầu bổ sung) by somebody above
+LatenessKind = Literal["lateness_explained", "lateness_noted", "lateness_questioned"]
+
+
+class LatenessStep(EventModel):
+    """Somebody explained why a report is late, or looked at what was explained. No deadline and no score follows it.
+
+    It is about the obligation alone and is never changed; an answer repeats what it answers: who explained, when, why.
+    """
+
+    TYPE: ClassVar[str] = "vn.thongsuot.submission.lateness.v1"
+    TOPIC: ClassVar[str] = SUBMISSIONS
+
+    step_id: UUID
+    kind: str  # LatenessKind; others may follow
+    obligation: str
+    agency: str
+    regime: str
+    regime_version: int
+    period: str
+    at: Moment  # business time
+    by: str  # the principal who took it
+    role: str
+    reason: str = ""  # lateness_explained: the cause (nguyên nhân)
+    remedy: str = ""  # lateness_explained: what is done about it (biện pháp khắc phục)
+    until: Moment | None = None  # by when the remedy is done, or more is to be said
+    answers: UUID | None = None  # the explanation that was looked at
+    asked_at: Moment | None = None
+    asked_by: str | None = None
+    asked_reason: str = ""
+
+    @property
+    def key(self) -> str:
+        return self.obligation
+
+
 #: stopped: no process ran; stalled: one ran but could write nothing; refusing: it refused more than it answered
 UnavailableCause = Literal["stopped", "stalled", "refusing"]
 

@@ -30,6 +30,7 @@ from shared.contract.events import (
     EscalationChanged,
     EventModel,
     Finding,
+    LatenessStep,
     NotificationRecorded,
     NotJudged,
     ObligationChanged,
@@ -173,6 +174,12 @@ def step(number: int, kind: str = "extension_requested", **changes: Any) -> Step
         "at": DEADLINE - timedelta(days=1), "by": HEAD, "role": "head", "reason": "Bão số 9",
     }  # fmt: skip
     return StepTaken.model_validate({**base, **changes})
+
+
+def lateness(number: int, kind: str = "lateness_explained", **changes: Any) -> LatenessStep:
+    given = step(number).model_dump(include=set(LatenessStep.model_fields))
+    said = {"kind": kind, "at": DEADLINE + timedelta(days=1), "reason": "Kho bạc chốt chậm", "remedy": "Chốt sớm hơn"}
+    return LatenessStep.model_validate({**given, **said, **changes})
 
 
 def notice(

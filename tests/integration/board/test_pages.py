@@ -61,6 +61,7 @@ _VENDORED = Path(services.board.pages.web.__file__).parent / "static" / "vendore
 EVIDENCE = f"/nghia-vu/{DEPARTMENT}/{MONTHLY}/2026-M10"
 QUARTER = f"/nghia-vu/{DEPARTMENT}/{QUARTERLY}/2026-Q3"
 SCORE = EVIDENCE.replace("/nghia-vu/", "/cach-tinh/")
+LATENESS = EVIDENCE.replace("/nghia-vu/", "/giai-trinh/")
 ALL = {CHAIR, CHIEF, HEAD, OFFICER, NAMED, COMMUNES, OPERATOR}
 ABOVE, WHOLE = {CHAIR, CHIEF}, {CHAIR, CHIEF, HEAD, OFFICER}
 #: page -> who may see it
@@ -82,6 +83,7 @@ MATRIX: dict[str, set[str]] = {
     f"/co-quan/{COMMUNE}": ABOVE | {COMMUNES},
     EVIDENCE: WHOLE,
     SCORE: WHOLE,
+    LATENESS: WHOLE,
     QUARTER: WHOLE | {NAMED},
     QUARTER.replace("/nghia-vu/", "/cach-tinh/"): WHOLE | {NAMED},
     f"/nghia-vu/{COMMUNE}/{MONTHLY}/2026-M10": ABOVE | {COMMUNES},
@@ -99,6 +101,8 @@ MATRIX: dict[str, set[str]] = {
     "/nghia-vu/H98/BC-THANG/2026-M10": set(),
     "/cach-tinh/H98/BC-THANG/2026-M10": set(),
     f"/cach-tinh/{DEPARTMENT}/{MONTHLY}/2031-M01": set(),
+    QUARTER.replace("/nghia-vu/", "/giai-trinh/"): WHOLE | {NAMED},
+    f"/giai-trinh/{DEPARTMENT}/{MONTHLY}/2031-M01": set(),
     "/khong-co-trang-nay": set(),
     "/bang?regime=NONE": set(),
     "/bang.csv?regime=NONE": set(),

@@ -33,7 +33,7 @@ from shared.postgres.database import Database
 from shared.projection.keyring import CopiedKeyring
 from shared.runtime.settings import CommonSettings, KafkaSettings
 from tests.integration.intake.rig import COMMUNE, DEPARTMENT, NOW, OFFICE, Intake, Province, intake, load, report
-from tests.integration.intake.test_following import apply, opened, verdict
+from tests.integration.intake.test_following import apply, opened, overdue, verdict
 from tests.integration.intake.test_information_requests import question
 from tests.integration.intake.test_principals import PEOPLE as OFFICES
 from tests.integration.intake.test_principals import key_of, person
@@ -178,11 +178,13 @@ async def of_one(client: Intake, agency: str, officer: str) -> list[Thing]:
     later = {"reason": "Mất điện", "until": (NOW + timedelta(days=30)).isoformat()}
     await apply(client.province.url, [opened(agency, "2026-M11", deadline=NOW + timedelta(days=20))])
     extended = await post("/v1/obligations/KTXH/2026-M11/extensions", later)
+    await apply(client.province.url, [overdue(agency, "2026-M08")])
+    late = await post("/v1/obligations/KTXH/2026-M08/lateness", {"reason": "Số liệu về muộn", "remedy": "Chốt sớm"})
     asked = await post("/v1/information-requests", question(agencies=[OFFICE]))
     waived = await post("/v1/waivers", waiver(asked_by=officer))
     hooked = await post("/v1/webhooks", WEBHOOK)
     person_id = f"nguoi-cua-{agency}"
-    steps = {"extensions": extended, "explanations": explained, "appeals": appealed}
+    steps = {"extensions": extended, "explanations": explained, "appeals": appealed, "lateness": late}
     return [
         Thing("/v1/submissions/{submission_id}", agency, sent),
         *(Thing(f"/v1/{kind}/{{step_id}}", agency, str(made["step_id"])) for kind, made in steps.items()),

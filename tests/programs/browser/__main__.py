@@ -50,7 +50,7 @@ from tests.integration.board.rig import (
     verdict,
 )
 from tests.integration.board.test_entering import with_form
-from tests.integration.board.test_pages import EVIDENCE, SCORE, world_with_reports
+from tests.integration.board.test_pages import EVIDENCE, LATENESS, SCORE, world_with_reports
 
 WIDTHS = (360, 1024, 1920)
 LANGUAGES = ("vi", "en")
@@ -64,7 +64,7 @@ SUMS = [{"code": "S1", "total": "A10", "terms": ["A12", "A13"]}]
 #: who looks at what; each page has something to show
 PAGES: dict[str, tuple[str, ...]] = {
     CHAIR: (
-        "/", f"/bang?regime={MONTHLY}", f"/co-quan/{DEPARTMENT}", EVIDENCE, SCORE, "/leo-thang",
+        "/", f"/bang?regime={MONTHLY}", f"/co-quan/{DEPARTMENT}", EVIDENCE, SCORE, LATENESS, "/leo-thang",
         f"/leo-thang/{UUID(int=304)}", "/ky/2026-M10", "/duyet", "/mien-ap-dung", "/phien-dang-nhap",
         "/danh-muc", f"/danh-muc/che-do/{MONTHLY}", "/khong-co",
     ),

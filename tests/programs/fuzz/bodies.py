@@ -39,6 +39,7 @@ GOOD: Mapping[str, Callable[[int], dict[str, Any]]] = {
         "reason": REASON,
     },
     "POST /v1/obligations/{regime}/{period}/extensions": lambda pick: {"reason": REASON, "until": LATER},
+    "POST /v1/obligations/{regime}/{period}/lateness": lambda pick: {"reason": REASON, "remedy": REASON},
     "POST /v1/obligations/{regime}/{period}/unlock": lambda pick: {"reason": REASON, "until": LATER},
     "POST /v1/information-requests": lambda pick: {
         "title": f"Số hộ nghèo {pick}",

@@ -24,7 +24,9 @@ TYPED = {"reason": " Bão số 9 ", "until": "2026-10-25T17:00", "since": "2026-
 
 def test_every_form_goes_where_the_table_of_steps_says() -> None:
     routes = {route for row in table.TRANSITIONS for route in row.route.removeprefix("POST ").split(", ")}
-    paths = [path for path, _ in (*steps.OF_VERSION.values(), *steps.OF_OBLIGATION.values())]
+    paths = [
+        path for path, _ in (*steps.OF_VERSION.values(), *steps.OF_OBLIGATION.values(), *steps.OF_LATENESS.values())
+    ]
     paths += [path for _, path, _ in steps.REQUESTS.values()]
     assert {path.partition("?")[0] for path in paths} == routes - {"", "/v1/submissions"}
 
@@ -44,6 +46,9 @@ def test_every_form_goes_where_the_table_of_steps_says() -> None:
         (steps.EXTENSION_DECISION, "grant", api.Decided),
         (steps.EXTENSION_DECISION, "refuse", api.Decided),
         (steps.EXPLANATION_DECISION, "grant", api.Decided),
+        (steps.LATENESS, "", api.LatenessExplained),
+        (steps.LATENESS_DECISION, "note", api.LatenessDecided),
+        (steps.LATENESS_DECISION, "ask", api.LatenessDecided),
         (steps.APPEAL_DECISION, "relief", api.AppealDecided),
         (steps.APPEAL_DECISION, "accepted", api.AppealDecided),
         (steps.APPEAL_DECISION, "dismiss", api.AppealDecided),

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import get_args
 
 import pytest
 
 from services.board.pages import views, words
 from services.board.readmodel.queries import Line
-from shared.contract.events.submissions import StepKind
+from shared.contract.events.submissions import LatenessKind, StepKind
 from shared.runtime.clock import LOCAL_ZONE
 
 DEADLINE = datetime(2026, 10, 19, 17, 0, tzinfo=LOCAL_ZONE)
@@ -52,7 +53,7 @@ def test_every_state_has_a_name_and_an_icon_of_its_own() -> None:
 
 
 def test_every_kind_of_step_has_a_name() -> None:
-    assert set(words.STEPS) == set(StepKind.__args__)  # type: ignore[attr-defined]
+    assert set(words.STEPS) == set(get_args(StepKind)) | set(get_args(LatenessKind))
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,10 @@ from msgspec.structs import replace
 from services.intake.lifecycle import deciding, states, table
 from services.intake.lifecycle.deciding import Faulty, Impossible, NotYours, Wanted
 from services.intake.lifecycle.states import History, Taken, Version
-from services.intake.lifecycle.table import Transition
+from services.intake.lifecycle.store import Terms
+from services.intake.lifecycle.table import AnyKind, Transition
 from services.validator.rules.catalogue import RULES
-from shared.contract.events import StepKind
+from shared.contract.events import LatenessKind, StepKind
 from shared.contract.events.verdicts import EXPLAINABLE
 
 PAGE = Path(__file__).parents[3] / "docs" / "lifecycle.md"
@@ -36,16 +37,18 @@ def history(*versions: Version, **more: Any) -> History:
     return History("H99.1/R/2026-M10", list(versions), **more)
 
 
-def asked(kind: StepKind, **more: Any) -> Wanted:
+def asked(kind: AnyKind, **more: Any) -> Wanted:
     """With all that any step may need."""
     given: dict[str, Any] = {"reason": "Lý do", "until": DEADLINE + timedelta(days=2)}
     if kind == "appeal_upheld":
         given |= {"effect": "accepted"}
+    if kind == "lateness_explained":
+        given |= {"remedy": "Chốt số liệu sớm hơn"}
     return Wanted(kind, **{**given, **more})
 
 
-def judge(now: History, wanted: Wanted, actors: Any = EVERYBODY) -> Any:
-    return deciding.judge(now, wanted, actors, NOW, DEADLINE)
+def judge(now: History, wanted: Wanted, actors: Any = EVERYBODY, *, late: bool = True) -> Any:
+    return deciding.judge(now, wanted, actors, NOW, DEADLINE, late=late)
 
 
 def taken(now: History, wanted: Wanted) -> History:
@@ -53,7 +56,7 @@ def taken(now: History, wanted: Wanted) -> History:
     number = len(now.steps) + 1
     step = Taken(
         UUID(int=1000 + number), now.obligation, wanted.kind, NOW + timedelta(seconds=number), "p", "r",
-        wanted.reason, wanted.since, wanted.until, wanted.effect, wanted.answers, wanted.submission_id,
+        wanted.reason, wanted.since, wanted.until, wanted.effect, wanted.answers, wanted.submission_id, wanted.remedy,
     )  # fmt: skip
     return replace(now, steps=[*now.steps, step])
 
@@ -64,7 +67,7 @@ def test_the_page_shows_the_tables_that_the_code_follows(thing: Any) -> None:
 
 
 def test_every_step_that_can_be_published_has_its_row_and_every_state_its_name() -> None:
-    assert {row.kind for row in table.TRANSITIONS if row.kind} == set(get_args(StepKind))
+    assert {row.kind for row in table.TRANSITIONS if row.kind} == set(get_args(StepKind)) | set(get_args(LatenessKind))
     named = {state for row in table.TRANSITIONS for state in (*row.sources, row.target)} - {"="}
     assert named <= table.STATES.keys()
     for row in table.TRANSITIONS:
@@ -154,6 +157,8 @@ def test_only_who_the_table_names_may_take_a_step() -> None:
         (Wanted("withdrawn", UUID(int=1), reason=" "), ["/reason"]),
         (Wanted("withdrawn", UUID(int=1), reason="x\x00"), ["/reason"]),
         (Wanted("withdrawn", UUID(int=1), reason="MẬT: x"), ["/reason"]),
+        (Wanted("lateness_explained"), ["/reason", "/remedy"]),
+        (Wanted("lateness_explained", reason="x", remedy="MẬT: \x00", until=NOW), ["/remedy", "/remedy", "/until"]),
         (Wanted("extension_requested"), ["/reason", "/until"]),
         (Wanted("extension_requested", reason="x", until=DEADLINE), ["/until"]),
         (Wanted("rework", UUID(int=1), reason="x", until=NOW), ["/until"]),
@@ -181,6 +186,54 @@ def test_each_request_is_decided_once() -> None:
     decided = taken(now, asked("extension_refused", answers=request))
     assert isinstance(judge(decided, asked("extension_granted", answers=request)), Impossible)
     assert isinstance(judge(decided, asked("extension_requested")), Transition), "and it may be asked for again"
+
+
+def terms(**told: Any) -> Terms:
+    """Of a report whose deadline lies an hour behind, and for which nothing was sent."""
+    base = {"owed": True, "overdue": False, "standing": "nothing_sent", "on_time": None}
+    return Terms(1, NOW - timedelta(hours=1), **{**base, **told})
+
+
+@pytest.mark.parametrize(
+    ("told", "late"),
+    [
+        ({"overdue": True}, True),
+        ({}, True),  # within its grace nobody is called overdue
+        ({"standing": "fulfilled", "on_time": False}, True),
+        ({"standing": "fulfilled", "on_time": True}, False),
+        ({"standing": "awaiting_verdict"}, False),  # its receipt may have been in time
+        ({"owed": False, "overdue": False}, False),
+    ],
+)
+def test_a_report_is_late_by_what_scoring_told_and_by_the_clock(told: Any, late: bool) -> None:
+    assert terms(**told).late(NOW) is late
+    assert not terms().late(NOW - timedelta(hours=1)), "to the minute of the deadline it is in time"
+
+
+def test_lateness_is_explained_by_the_head_noted_above_and_more_may_be_asked_for() -> None:
+    explain = asked("lateness_explained")
+    early = judge(history(), explain, late=False)
+    assert isinstance(early, Impossible)
+    assert (early.state, early.possible, "not late" in early.why[1]) == ("none", (), True)
+    for actor, may in (("head", True), ("deputy", True), ("agency", True), ("reporting_officer", False)):
+        assert isinstance(judge(history(), explain, {actor}), Transition if may else NotYours), actor
+    now = taken(history(), explain)
+    first = now.steps[0].step_id
+    twice = judge(now, explain)
+    assert isinstance(twice, Impossible)
+    assert (twice.state, {row.kind for row in twice.possible}) == ("given", {"lateness_noted", "lateness_questioned"})
+    assert isinstance(judge(now, asked("lateness_noted", answers=first), {"head"}), NotYours)
+    blank = judge(now, asked("lateness_questioned", answers=first, reason=" "))
+    assert isinstance(blank, Faulty), "what is wanted has to be said"
+    assert isinstance(judge(now, asked("lateness_noted", answers=first, reason=""), late=False), Transition), (
+        "a look at it is possible whatever has become of the report"
+    )
+    questioned = taken(now, asked("lateness_questioned", answers=first))
+    assert states.asked_state(questioned, questioned.steps[0]) == "questioned"
+    again = taken(questioned, explain)
+    noted = taken(again, asked("lateness_noted", answers=again.steps[-1].step_id))
+    assert states.asked_state(noted, noted.steps[2]) == "noted"
+    assert isinstance(judge(noted, explain), Transition), "what happened since may be added"
 
 
 _OF_REPORT: list[StepKind] = ["certified", "approved", "rework", "withdrawn", "explanation_given", "appeal_made"]

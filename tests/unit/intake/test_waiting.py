@@ -49,10 +49,10 @@ def test_the_newest_version_waits_for_its_signature_and_then_for_its_review() ->
     assert kinds(withdrawn) == [("certification", 1)]
 
 
-@pytest.mark.parametrize("thing", ["extension", "explanation", "appeal"])
+@pytest.mark.parametrize("thing", ["extension", "explanation", "lateness", "appeal"])
 def test_what_is_asked_for_waits_until_it_is_answered(thing: Any) -> None:
     sent = version(outcome="returned" if thing == "appeal" else "accepted", asks_to_explain=thing == "explanation")
-    about = None if thing == "extension" else FIRST
+    about = None if thing in ("extension", "lateness") else FIRST
     now = taken(history(sent), asked(ASKED_BY[thing], submission_id=about))
     assert kinds(now) == [(thing, 1001)]
     answer = asked(DONE_BY[thing], answers=now.steps[0].step_id, submission_id=about)
@@ -82,8 +82,8 @@ def test_what_waits_can_be_done_by_who_is_shown_it(certification: Any, life: lis
 def test_each_kind_is_done_by_a_step_that_the_table_has() -> None:
     assert set(DONE_BY) == set(get_args(ReviewKind))
     assert waiting.kinds_of("head") == ["certification"]
-    assert waiting.kinds_of("reviewer") == ["review", "extension", "explanation"]
-    assert waiting.kinds_of("chair") == ["review", "extension", "explanation", "appeal"]
+    assert waiting.kinds_of("reviewer") == ["review", "extension", "explanation", "lateness"]
+    assert waiting.kinds_of("chair") == ["review", "extension", "explanation", "lateness", "appeal"]
     assert waiting.kinds_of("agency") == waiting.kinds_of("reporting_officer") == []
 
 

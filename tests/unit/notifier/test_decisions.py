@@ -10,11 +10,11 @@ import pytest
 from msgspec.structs import replace
 
 from services.notifier.planning import decisions
-from services.notifier.planning.decisions import TOLD_WITHIN, apply_not_judged, apply_step, judged_since
+from services.notifier.planning.decisions import TOLD_WITHIN, Step, apply_not_judged, apply_step, judged_since
 from services.notifier.planning.directory import Agency, Directory, NotYetRegistered, Officer, Person
 from services.notifier.planning.domain import Obligation
 from shared.access import Office, Term
-from shared.contract.events import Finding, NotJudged, StepTaken, VerdictReached
+from shared.contract.events import Finding, LatenessStep, NotJudged, StepTaken, VerdictReached
 from shared.contract.hierarchy import Parents
 
 KEY, AT = "H99.1/R/2026-M10", datetime(2026, 10, 19, 10, tzinfo=UTC)
@@ -38,16 +38,17 @@ def directory(*people: Person) -> Directory:
 REVIEWER, OFFICE = person("r", "reviewer", "H99"), person("o", "provincial_office", "H99")
 
 
-def step(kind: str, asked_by: str | None = "H99.1", **more: Any) -> StepTaken:
+def step(kind: str, asked_by: str | None = "H99.1", **more: Any) -> Step:
     fields: dict[str, Any] = {
         "step_id": UUID(int=7), "kind": kind, "obligation": KEY, "agency": "H99.1", "regime": "R",
         "regime_version": 1, "period": "2026-M10", "at": AT, "by": "r", "role": "reviewer", "reason": "Đúng",
         "asked_at": AT - timedelta(days=1), "asked_by": asked_by, "asked_reason": "Mất điện",
     }  # fmt: skip
-    return StepTaken.model_validate(fields | more)
+    model = LatenessStep if kind.startswith("lateness_") else StepTaken
+    return model.model_validate(fields | more)
 
 
-def told(taken: StepTaken, known: Directory | None = None) -> list[tuple[str, str | None, str | None]]:
+def told(taken: Step, known: Directory | None = None) -> list[tuple[str, str | None, str | None]]:
     plan = apply_step(OBLIGATION, taken, known or directory(REVIEWER), AT)
     return [
         (notice.step, notice.officer.officer_id if notice.officer else None, notice.skipped or notice.cancelled)
@@ -66,7 +67,17 @@ def test_a_decision_is_told_to_the_officer_and_to_who_asked_but_once_to_each(kin
 
 
 @pytest.mark.parametrize(
-    "kind", ["certified", "approved", "rework", "unlocked", "extension_requested", "explanation_given", "appeal_made"]
+    "kind",
+    [
+        "certified",
+        "approved",
+        "rework",
+        "unlocked",
+        "extension_requested",
+        "explanation_given",
+        "appeal_made",
+        "lateness_explained",
+    ],
 )
 def test_of_other_steps_nobody_hears_by_this(kind: str) -> None:
     assert told(step(kind)) == []

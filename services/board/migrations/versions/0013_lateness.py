@@ -1,0 +1,16 @@
+"""What an explanation of lateness says of its remedy."""
+
+from shared.postgres.migrations import run_sql
+
+revision = "0013"
+down_revision = "0012"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    run_sql(__file__)
+
+
+def downgrade() -> None:
+    raise NotImplementedError("drafts would be numbered anew, and one could take another's place unseen")
