@@ -6,8 +6,8 @@ from services.scoring import tables
 from services.scoring.obligations import handlers
 from services.scoring.reference_data import Rules
 from services.scoring.reliefs.late_verdicts import LateVerdicts
+from shared.consuming.applying import GATHER_FOR_A_SCORE_MILLISECONDS, Inbound
 from shared.consuming.batch import Batch
-from shared.consuming.subscription import Inbound
 from shared.contract.events import AgencyRegrouped, RegistryEvent
 from shared.postgres.database import Transaction
 from shared.projection.keyring import access_copy
@@ -25,6 +25,11 @@ def inbounds(rules: Rules, clock: Clock, late: LateVerdicts | None = None) -> tu
 
     return (
         Inbound.of("scoring.registry", registry),
-        Inbound.of("scoring.follow", follow, handlers.registered_names),
+        Inbound.of(
+            "scoring.follow",
+            follow,
+            handlers.registered_names,
+            gather_milliseconds=GATHER_FOR_A_SCORE_MILLISECONDS,
+        ),
         Inbound.of("scoring.access", access_copy(tables.metadata)),
     )

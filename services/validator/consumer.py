@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from services.validator import handlers, store, tables
 from services.validator.judging import Judging
-from shared.consuming.applying import Inbound
+from shared.consuming.applying import GATHER_FOR_A_SCORE_MILLISECONDS, Inbound
 from shared.consuming.batch import Batch
 from shared.contract.events import ReferenceTablePublished, RegimePublished, SubmissionReceived, WaiverGranted
 from shared.postgres.database import Transaction
@@ -33,7 +33,13 @@ def inbounds(judging: Judging, clock: Clock) -> list[Inbound]:
     return [
         Inbound.of("validator.registry", registry),
         Inbound.of("validator.agencies", handlers.keep_agencies),
-        Inbound.of("validator.submissions", submissions, resolved, judging.prepare),
+        Inbound.of(
+            "validator.submissions",
+            submissions,
+            resolved,
+            judging.prepare,
+            gather_milliseconds=GATHER_FOR_A_SCORE_MILLISECONDS,
+        ),
         Inbound.of("validator.steps", handlers.keep_withdrawals),
         Inbound.of("validator.access", access_copy(tables.metadata)),
     ]

@@ -34,6 +34,8 @@ Resolved = Callable[[Transaction, Sequence[str]], Awaitable[set[str]]]
 
 #: deferred events released in one transaction
 RELEASE_EVENTS = 500
+#: the longest that a busy consumer waits for a fuller batch, by whether a score waits for it
+GATHER_FOR_A_SCORE_MILLISECONDS, GATHER_MILLISECONDS = 300, 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +51,21 @@ class Inbound:
     handle: Handle
     resolved: Resolved | None = None
     prepare: Prepare | None = None  # does long work before the transaction opens
+    gather_milliseconds: int = GATHER_MILLISECONDS  # how long a busy consumer waits at most for a fuller batch
 
     @classmethod
     def of(
-        cls, consumer: str, handle: Handle, resolved: Resolved | None = None, prepare: Prepare | None = None
+        cls,
+        consumer: str,
+        handle: Handle,
+        resolved: Resolved | None = None,
+        prepare: Prepare | None = None,
+        *,
+        gather_milliseconds: int = GATHER_MILLISECONDS,
     ) -> Inbound:
         """The declared subscription of a consumer (shared/contract/subscriptions.py) with its handler."""
         name = consumer.partition(".")[2]
-        return cls(name, topics_of(consumer), SUBSCRIPTIONS[consumer], handle, resolved, prepare)
+        return cls(name, topics_of(consumer), SUBSCRIPTIONS[consumer], handle, resolved, prepare, gather_milliseconds)
 
 
 @dataclass(slots=True)

@@ -45,15 +45,17 @@ log = get_logger()
 #: how long a poll waits for a first record; it returns as soon as one comes
 POLL_MILLISECONDS = 1000
 #: (bytes, milliseconds): the broker answers a fetch once it has so many bytes, or after so long. An idle consumer gets
-#: its first event at once and makes few fetches; a busy one gets enough events in an answer to fill a transaction
+#: its first event at once and makes few fetches
 FETCH_WHILE_IDLE = 1, 500
-FETCH_WHILE_BUSY = 256 * 1024, 100
+#: a busy consumer's fetch waits for enough events to fill a transaction, the longer the more events come: a batch costs
+#: several statements, a commit and a fetch over all partitions, however few it holds
+FETCH_BUSY_BYTES, FETCH_BUSY_MILLISECONDS = 1024 * 1024, 100
 #: bytes of a partition in one answer; bounds what is fetched ahead of a backlog. A larger record still comes, alone
 FETCH_PARTITION_BYTES = 256 * 1024
 #: bytes of records to parse before the event loop gets a turn
 SLICE_BYTES = 256 * 1024
 #: with offsets left to commit, a poll waits so long before the consumer counts as idle: longer than a busy fetch
-IDLE_MILLISECONDS = 250
+IDLE_MILLISECONDS = 800
 #: deadline of one commit of offsets: aiokafka itself would retry for ever
 COMMIT_SECONDS = 10.0
 #: time for a client to leave its group and close its connections
@@ -169,7 +171,8 @@ class Subscription:
                 self.health.failed_polls = 0
                 self._in_hand = {place: records[0].offset for place, records in messages.items() if records}
                 self.health.answered(aiokafka_internals.last_answer(consumer))
-                aiokafka_internals.pace_fetches(consumer, *(FETCH_WHILE_BUSY if messages else FETCH_WHILE_IDLE))
+                events = sum(map(len, messages.values()))
+                aiokafka_internals.pace_fetches(consumer, *fetch_pace(events, self.inbound.gather_milliseconds))
                 if self._commit_due and not messages and self.health.assigned:
                     with suppress(KafkaError):  # logged below; the next empty poll tries again
                         await commit_now()
@@ -388,6 +391,16 @@ class Subscription:
     def stop(self) -> None:
         """Let the current batch end without a commit."""
         self._stopping.set()
+
+
+def fetch_pace(events: int, gather_milliseconds: int) -> tuple[int, int]:
+    """(bytes, milliseconds) that the next fetch waits for, after one that brought so many events.
+
+    At r events a millisecond the wait settles at FETCH_BUSY_MILLISECONDS / (1 - 2 r), up to `gather_milliseconds`.
+    """
+    if not events:
+        return FETCH_WHILE_IDLE
+    return FETCH_BUSY_BYTES, min(FETCH_BUSY_MILLISECONDS + 2 * events, gather_milliseconds)
 
 
 def _first_offsets(message: tuple[ConsumerRecord, ...]) -> dict[TopicPartition, int]:

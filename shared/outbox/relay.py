@@ -34,8 +34,9 @@ from shared.telemetry.pulse import Pulse
 
 log = get_logger()
 
-#: pause between two reads of the outbox: while rows come, and the longest while none come
-GATHER_SECONDS, IDLE_SECONDS = 0.04, 0.1
+#: pause between two reads of the outbox: the shortest while rows come, what each row of the last batch adds, and the
+#: longest. A turn costs two statements, and a batch with its acknowledgement for each partition, however few rows
+GATHER_SECONDS, GATHER_SECONDS_A_ROW, LONGEST_SECONDS = 0.04, 0.002, 0.1
 #: time to finish the current batch at a stop; time for a producer to stop
 STOP_SECONDS, PRODUCER_STOP_SECONDS = 5, 3
 #: the same failure is logged again only after the relay has worked for this long
@@ -76,6 +77,12 @@ _SENT = f"""
               SET last_offset = greatest(relay_position.last_offset, excluded.last_offset))
     SELECT count(*) FROM sent
 """  # noqa: S608 - constant names
+
+
+def pause_after(rows: int, last_pause_seconds: float) -> float:
+    """Seconds until the outbox is read again, after a batch of so many rows; while none come, ever longer."""
+    gathering = GATHER_SECONDS + GATHER_SECONDS_A_ROW * rows if rows else last_pause_seconds * 1.2
+    return min(gathering, LONGEST_SECONDS)
 
 
 class Relay(BackgroundLoop):
@@ -179,7 +186,7 @@ class Relay(BackgroundLoop):
             self._pulse.beat()
             # a full batch means that more rows wait; after a small one, a short pause makes the next one larger
             if len(rows) < self._batch_rows:
-                pause_seconds = GATHER_SECONDS if rows else min(pause_seconds * 1.2, IDLE_SECONDS)
+                pause_seconds = pause_after(len(rows), pause_seconds)
                 await self._pause(pause_seconds)
 
     async def _keep_house(self, connection: asyncpg.Connection) -> datetime:

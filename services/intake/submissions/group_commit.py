@@ -26,6 +26,9 @@ Accept = Callable[[Transaction, Sequence[Pending]], Awaitable[list[Decided]]]
 
 log = get_logger()
 
+#: the longest that a group gathers: a group costs five statements and a commit, however few it holds
+LONGEST_LINGER_SECONDS = 0.02
+
 
 class QueueFull(Exception):
     """As many submissions wait as may wait."""
@@ -66,6 +69,7 @@ class GroupCommit:
         self._accept = accept
         self._group_size = group_size
         self._linger_seconds = linger_seconds
+        self._last_size = 1  # of the group before: the more come, the longer the next one gathers
         self._lanes = lanes
         self._queue_limit = queue_limit
         self._patience_seconds = patience_seconds
@@ -147,14 +151,16 @@ class GroupCommit:
                 self._arrived.clear()
                 await self._arrived.wait()
             if len(self._queue) < self._group_size:
+                linger = gathering_seconds(self._linger_seconds, self._last_size)
                 waited = monotonic_seconds() - self._queue[0].waiting_since
-                if waited < self._linger_seconds:
-                    await asyncio.sleep(self._linger_seconds - waited)
+                if waited < linger:
+                    await asyncio.sleep(linger - waited)
             group: list[Entry] = []
             while self._queue and len(group) < self._group_size:
                 entry = self._queue.popleft()
                 if not entry.answer.done():
                     group.append(entry)
+            self._last_size = max(1, len(group))
             return group
 
     async def _sweep(self) -> None:
@@ -214,6 +220,14 @@ class GroupCommit:
         middle = len(group) // 2
         await self._commit(group[:middle], deadline)
         await self._commit(group[middle:], deadline)
+
+
+def gathering_seconds(linger_seconds: float, last_size: int) -> float:
+    """How long a group gathers after its first: `linger_seconds`, or the longer, the more the group before it held.
+
+    Who comes alone waits no longer for that; where many come at once, larger groups leave the processor to them.
+    """
+    return max(linger_seconds, min(linger_seconds * last_size, LONGEST_LINGER_SECONDS))
 
 
 def _give_up(group: Sequence[Entry]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -112,7 +111,7 @@ _STORED = text("SELECT submission_id FROM submissions WHERE submission_id = ANY(
 
 
 def _findings(verdict: VerdictReached | NotJudged) -> str:
-    return json.dumps([finding.model_dump(mode="json") for finding in verdict.findings], ensure_ascii=False)
+    return f"[{','.join(finding.model_dump_json() for finding in verdict.findings)}]"
 
 
 #: what validation said of each submission, the newest: a verdict, or that it could not be judged

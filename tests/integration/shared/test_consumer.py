@@ -14,7 +14,7 @@ from sqlalchemy import text
 from shared.consuming.batch import Batch
 from shared.consuming.consumers import Consumers
 from shared.consuming.dlq_limit import DlqLimit
-from shared.consuming.subscription import FETCH_WHILE_BUSY, FETCH_WHILE_IDLE
+from shared.consuming.subscription import FETCH_WHILE_IDLE, fetch_pace
 from shared.contract.cloudevents import source_of
 from shared.contract.events import SUBMISSIONS, SubmissionReceived
 from shared.kafka.clients import make_producer
@@ -399,7 +399,7 @@ async def test_fetches_wait_for_more_while_events_come_and_answer_at_once_while_
     try:
         await eventually(fetches(FETCH_WHILE_IDLE), "it is idle at first")
         await send(database, [submission()])
-        await eventually(fetches(FETCH_WHILE_BUSY), "it is busy once an event came")
+        await eventually(fetches(fetch_pace(1, 600)), "it is busy once an event came")
         await eventually(fetches(FETCH_WHILE_IDLE), "it is idle again after a poll that found nothing")
     finally:
         await running.stop()
