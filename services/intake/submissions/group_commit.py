@@ -26,8 +26,9 @@ Accept = Callable[[Transaction, Sequence[Pending]], Awaitable[list[Decided]]]
 
 log = get_logger()
 
-#: the longest that a group gathers: a group costs five statements and a commit, however few it holds
-LONGEST_LINGER_SECONDS = 0.02
+#: how long a group gathers while another one is in commit, in lingers, and at most: a group costs five statements and a
+#: commit, however few it holds
+LINGERS_BESIDE_ANOTHER, LONGEST_LINGER_SECONDS = 5, 0.02
 
 
 class QueueFull(Exception):
@@ -151,7 +152,7 @@ class GroupCommit:
                 self._arrived.clear()
                 await self._arrived.wait()
             if len(self._queue) < self._group_size:
-                linger = gathering_seconds(self._linger_seconds, self._last_size)
+                linger = gathering_seconds(self._linger_seconds, self._last_size, beside=self._busy > 0)
                 waited = monotonic_seconds() - self._queue[0].waiting_since
                 if waited < linger:
                     await asyncio.sleep(linger - waited)
@@ -222,12 +223,14 @@ class GroupCommit:
         await self._commit(group[middle:], deadline)
 
 
-def gathering_seconds(linger_seconds: float, last_size: int) -> float:
-    """How long a group gathers after its first: `linger_seconds`, or the longer, the more the group before it held.
+def gathering_seconds(linger_seconds: float, last_size: int, *, beside: bool) -> float:
+    """How long a group gathers after its first: `linger_seconds`, or longer where reports come at once.
 
-    Who comes alone waits no longer for that; where many come at once, larger groups leave the processor to them.
+    They do while another group is in commit (`beside`), and the more the group before held. Who comes alone waits no
+    longer for that; where many come, larger groups leave the processor to them.
     """
-    return max(linger_seconds, min(linger_seconds * last_size, LONGEST_LINGER_SECONDS))
+    lingers = max(last_size, LINGERS_BESIDE_ANOTHER if beside else 1)
+    return max(linger_seconds, min(linger_seconds * lingers, LONGEST_LINGER_SECONDS))
 
 
 def _give_up(group: Sequence[Entry]) -> None:
