@@ -90,6 +90,22 @@ def test_the_letter_states_who_decided_why_and_what_was_asked() -> None:
     assert (facts.decision, facts.decision_role, facts.decision_reason) == ("extension_granted", "reviewer", "Đúng")
     assert (facts.decision_until, facts.asked_reason, facts.asked_at) == (until, "Mất điện", AT - timedelta(days=1))
     assert (notice.at, notice.kind) == (AT, "decision")
+    assert (facts.decision_effect, facts.submission_version, notice.submission_version) == ("", 0, 0), "of no version"
+    received = AT - timedelta(days=2)
+    of_one: dict[str, Any] = {"version": 3, "received_at": received, "submission_id": UUID(int=9), "officer_id": "a"}
+    upheld = step("appeal_upheld", effect="accepted", **of_one)
+    plan = apply_step(OBLIGATION, upheld, directory(), AT)
+    facts = plan.notices[0].facts
+    assert (facts.decision_effect, facts.submission_version, facts.received_at) == ("accepted", 3, received)
+    assert (plan.notices[0].submission_version, plan.cancels) == (3, ())
+
+
+def test_that_nobody_answers_for_the_agency_is_said_where_a_decision_or_verdict_would_be_told() -> None:
+    left = [Officer("a", "H99.1", "A", "", "a@h99.example", "reporting_officer", (), active=False)]
+    nobody = Directory.of([Agency("H99", "Tỉnh"), Agency("H99.1", "Sở", above=Parents("H99"))], left, [])
+    assert told(step("extension_granted"), nobody) == [(STEP, None, "no_reporting_officer")]
+    (notice,) = apply_not_judged(OBLIGATION, NOT_JUDGED, nobody, AT).notices
+    assert (notice.officer, notice.skipped, notice.facts.named) == (None, "no_reporting_officer", False)
 
 
 def test_who_asked_and_cannot_be_written_to_is_replaced_by_nobody() -> None:
@@ -141,7 +157,13 @@ def test_that_a_report_could_not_be_judged_is_told_once_to_who_sent_it_and_why()
     assert (notice.kind, notice.step) == ("not_judged", "not_judged/2")
     assert notice.officer is not None
     assert notice.officer.officer_id == "a"
-    assert notice.facts.findings[0]["message"] == "Chưa kiểm tra được"
+    assert notice.skipped is None
+    facts = notice.facts
+    assert facts.findings[0]["message"] == "Chưa kiểm tra được"
+    assert (facts.findings[0]["severity"], "tier" in facts.findings[0]) == ("warning", False)
+    assert (facts.recipient_name, facts.received_at, facts.regime_version) == ("A", AT - timedelta(hours=1), 1)
+    newer = apply_not_judged(OBLIGATION, NOT_JUDGED.model_copy(update={"regime_version": 4}), directory(), AT)
+    assert newer.notices[0].facts.regime_version == 4
     assert (notice.facts.submission_version, notice.facts.named, notice.cancelled) == (2, True, None)
 
 

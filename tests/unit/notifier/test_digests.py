@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -91,6 +92,27 @@ def test_a_head_answers_for_all_below_and_an_officer_for_the_own_agency_and_regi
     assert agencies_of([Part("H99", True)], under) == {(code, "") for code in tree.parents}
 
 
+def test_each_office_of_a_person_counts_for_its_agency_and_those_below_where_its_role_reaches() -> None:
+    both = Person(
+        replace(OFFICER, officer_id="vp", role="", regimes=()),
+        (Office("reviewer", "H99.12", Term(TODAY), ("KTXH",)), Office("reporting_officer", "H99.13", Term(TODAY))),
+    )
+    found = reader(replace(OFFICER, active=False), both, ("daily",), TODAY)
+    assert found is not None
+    assert found.person is both.officer, "who can be written to"
+    assert found.parts == (Part("H99.12", True, ("KTXH",)), Part("H99.13", False))
+    assert agencies_of(found.parts, {"H99.12": ["H99.12.01"], "H99.13": ["H99.13.01"]}) == {
+        ("H99.12", "KTXH"), ("H99.12.01", "KTXH"), ("H99.13", ""),
+    }  # fmt: skip
+    assert agencies_of([Part("H99.12", True)], {}) == {("H99.12", "")}, "nobody stands below"
+
+
+def test_a_week_that_is_off_whole_has_no_round() -> None:
+    off = WorkingCalendar("t", 2026, 2027, days_off=[date(2026, 10, on) for on in range(19, 26)], made_up=())
+    assert round_of("weekly", RULES, Day(day(26, 9).now - timedelta(days=1), off)) is None
+    assert round_of("weekly", RULES, Day(day(26, 9).now, off)) == date(2026, 10, 26)
+
+
 def test_a_daily_round_begins_with_the_first_letters_of_a_working_day() -> None:
     assert round_of("daily", RULES, day(22, 8, 14)) is None
     assert round_of("daily", RULES, day(22, 8, 15)) == date(2026, 10, 22)
@@ -122,6 +144,10 @@ def test_a_digest_without_a_line_is_no_letter() -> None:
 def test_the_contents_hash_moves_with_every_word_and_not_with_itself() -> None:
     facts = {"recipient_name": "Ánh", "digest": {"kind": "daily", "overdue": [{"agency": "Sở"}], "sha256": ""}}
     right = content_sha256(facts)
+    assert right == content_sha256(dict(reversed(facts.items()))), "whatever the order in which it is read"
+    assert right == content_sha256({**facts, "matters": [{"id": 1}]}), "lines that a letter takes in are told there"
+    plain = '{"digest":{"kind":"daily","overdue":[{"agency":"Sở"}]},"recipient_name":"Ánh"}'
+    assert right == hashlib.sha256(plain.encode()).hexdigest(), "what is in the ledger stays right"
     assert content_sha256({**facts, "digest": {**facts["digest"], "sha256": right}}) == right  # type: ignore[dict-item]
     assert content_sha256({**facts, "recipient_name": "An"}) != right
     assert content_sha256({**facts, "digest": {**facts["digest"], "kind": "weekly"}}) != right  # type: ignore[dict-item]

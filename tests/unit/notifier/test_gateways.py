@@ -58,6 +58,7 @@ def gateway(monkeypatch: pytest.MonkeyPatch, file: str = FILE) -> Gateway:
         ("ă" * 134, "ucs2", 2),
         ("ă" * 135, "ucs2", 3),
         ("😀" * 35, "ucs2", 1),
+        ("\uffff" * 70, "ucs2", 1),  # the last of one unit
         ("ă" * 66 + "😀" + "ă" * 66, "ucs2", 3),
     ],
 )
@@ -189,6 +190,50 @@ def test_an_answer_is_certain_or_is_not(
     assert isinstance(judge(gateway(monkeypatch).part, status, answer), result)
 
 
+LONG = "x" * 400
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "result"),
+    [
+        (200, '{"result": {"code": 0}}', MailAccepted(200, '{"result": {"code": 0}}')),
+        (200, '{"result": {"code": "0"}}', MailAccepted(200, '{"result": {"code": "0"}}')),
+        (200, '{"result": {"code": 9}}', MailDeferred("rcpt", 200, '{"result": {"code": 9}}')),
+        (400, '{"result": {"code": 7}}', MailRefused("rcpt", 400, '{"result": {"code": 7}}')),
+        (400, LONG, MailDeferred("rcpt", 400, "x" * 300)),
+        (401, "no", MailDeferred("mail", 401, "no")),
+        (422, "no", MailRefused("body", 422, "no")),
+        (500, "away", MailUncertain("500 away")),
+    ],
+)
+def test_what_was_answered_is_kept_with_whom_it_is_about(
+    monkeypatch: pytest.MonkeyPatch, status: int, answer: str, result: object
+) -> None:
+    assert judge(gateway(monkeypatch).part, status, answer) == result
+
+
+@pytest.mark.parametrize(
+    ("value", "answer", "taken"),
+    [
+        ("ok.0.state", '{"ok": [{"state": 1}]}', True),
+        ("ok.1.state", '{"ok": [{"state": 1}]}', False),
+        ("ok.first.state", '{"ok": [{"state": 1}]}', False),
+        ("ok.0.state", '{"ok": {"0": {"state": 1}}}', True),
+    ],
+)
+def test_a_member_is_found_in_lists_by_its_place(
+    monkeypatch: pytest.MonkeyPatch, value: str, answer: str, taken: bool
+) -> None:
+    file = FILE.replace("field: result.code, value: 0", f"field: {value}, value: 1")
+    assert isinstance(judge(gateway(monkeypatch, file).part, 200, answer), MailAccepted) is taken
+
+
+def test_the_file_may_say_that_the_set_up_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = judge(gateway(monkeypatch, FILE.replace("means: refused", "means: set_up")).part, 422, "brand")
+    assert found == MailDeferred("mail", 422, "brand")
+    assert rests(found)
+
+
 def test_the_gateway_rests_where_the_answer_is_about_it(monkeypatch: pytest.MonkeyPatch) -> None:
     part = gateway(monkeypatch).part
     assert [status for status in (200, 302, 400, 401, 404, 422, 429, 503) if rests(judge(part, status, ""))] == [
@@ -235,6 +280,20 @@ def test_a_text_of_several_counts_them_and_names_the_first() -> None:
         "Thong Suot: 2 bao cao qua han, 1 bao cao het qua han. Han som nhat 17:00 12/10/2026: Bao cao thang, tuan 40 "
         "nam 2026. Xa Tan Lap."
     )
+
+
+def test_a_text_of_several_names_a_request_by_its_title_cut_as_names_are() -> None:
+    line = {"period": "DX-1", "request": "Báo cáo nhanh bão số 3", "regime": "Thiên tai", "agency": "Xã Tân Lập"}
+    late = {**line, "kind": "escalation", "deadline": "2026-10-19T17:00:00+07:00"}
+    text = TextComposer("ucs2").compose(claimed(matters=(late, late))).decode()
+    assert "Thiên tai, Báo cáo nhanh bão số 3 (DX-1). Xã Tân Lập." in text
+    long = TextComposer("ucs2", 3).compose(claimed(matters=({**late, "request": "Báo cáo nhanh " * 30},) * 2)).decode()
+    assert "…" in long
+    assert "Xã Tân Lập." in long
+
+
+def test_without_an_officer_nobody_is_named() -> None:
+    assert TextComposer("ucs2").compose(claimed(officer_name="")).decode().endswith(" Ủy ban nhân dân xã Tân Lập.")
 
 
 @pytest.mark.parametrize("alphabet", ["gsm7", "ucs2"])

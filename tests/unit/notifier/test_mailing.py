@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -55,6 +55,39 @@ def test_a_day_off_is_waited_out_and_a_year_without_a_calendar_is_not() -> None:
     (held,) = decide([matter()], RULES, (), day(at(20, 17, 30), calendar=None))
     assert isinstance(held, Hold)
     assert held.until == at(21, 8, 15)
+
+
+def test_offices_rest_on_saturday_and_sunday_where_no_calendar_says_otherwise() -> None:
+    assert [domain.works(None, date(2026, 10, 19 + number)) for number in range(7)] == [True] * 5 + [False] * 2
+    assert [domain.works(CALENDAR, date(2030, 1, on)) for on in (4, 5)] == [True, False], "a year it does not cover"
+
+
+def test_a_window_opens_on_its_first_minute_and_is_over_on_its_last() -> None:
+    hours = ((7, 59), (8, 0), (11, 29), (11, 30), (13, 30), (17, 0))
+    assert [open_window(RULES, day(at(20, *hour))) is not None for hour in hours] == [
+        False, True, True, False, True, False,
+    ]  # fmt: skip
+
+
+def test_a_reminder_waits_if_four_hours_are_left_then() -> None:
+    next_letters = at(20, 8, 15)
+    for left, waits in ((timedelta(hours=4), True), (timedelta(hours=4) - timedelta(seconds=1), False)):
+        (found,) = decide([matter(kind="reminder", deadline=next_letters + left)], RULES, (), day(at(MONDAY, 18)))
+        assert isinstance(found, Hold) is waits
+
+
+def test_why_a_letter_was_kept_by_the_days_limit_is_not_forgotten() -> None:
+    (found,) = decide([matter(held="limit:6", since=at(20, 17, 30))], RULES, (), day(at(20, 17, 30)))
+    assert found == Hold(UUID(int=1), at(22, 8, 15), "limit:6")
+
+
+def test_the_digest_of_a_silence_moves_with_every_column_and_not_with_the_clock_it_is_read_by() -> None:
+    names = [*domain._DIGESTED]
+    row: dict[str, Any] = dict.fromkeys(names, "x") | {"until": at(20, 9), "made_at": at(19, 9), "ended_at": None}
+    right = domain.digest(row)
+    assert domain.digest(row | {"until": at(20, 9).astimezone(UTC), "other": 1}) == right
+    others = {domain.digest(row | {name: "y"}) for name in names} | {domain.digest(row | {"until": at(20, 10)})}
+    assert len(others | {right}) == len(names) + 2
 
 
 def test_within_a_window_a_second_letter_waits_for_the_next() -> None:
