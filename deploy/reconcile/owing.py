@@ -87,7 +87,7 @@ def terms(obligation: Obligation, dossier: Dossier, reference: Reference) -> Ite
         return
     choices = list(_choices(obligation, part, book, reference))
     agency = reference.agencies.get(obligation.agency)
-    late = handed or (agency is not None and agency.regrouped_at is not None)
+    late = handed or _was_owed_again(dossier) or (agency is not None and agency.regrouped_at is not None)
     if late and any(_with_notice(stored, choice) for choice in [wanted, *choices]):
         return
     if not open_still and stored in choices:  # only open obligations follow newer rules
@@ -114,6 +114,11 @@ def terms(obligation: Obligation, dossier: Dossier, reference: Reference) -> Ite
             if getattr(better, name) == getattr(stored, name) in {getattr(choice, name) for choice in choices}:
                 wanted = replace(wanted, **{name: getattr(stored, name)})
     yield from told.document(_plain(stored), _plain(wanted), "terms")
+
+
+def _was_owed_again(dossier: Dossier) -> bool:
+    """Whether it fell before, so that the agency had notice when it was owed again."""
+    return any(b'"owed_again"' in event["body"] for event in dossier.changed)
 
 
 def _with_notice(stored: Terms, choice: Terms) -> bool:

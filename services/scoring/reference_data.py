@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, datetime
 
 from services.scoring.calendar import WorkingCalendar
 from services.scoring.calendar.store import CalendarShelf
-from services.scoring.obligations.deadlines import Plan
+from services.scoring.obligations.deadlines import Plan, notice_until
 from services.scoring.obligations.facts import Terms
 from services.scoring.obligations.generator import Opening, terms_of
 from services.scoring.obligations.standing import untouched
 from services.scoring.scores.policy import Policy, PolicyBook
 from services.scoring.scores.policy.store import PolicyShelf
+from shared.contract.reporting_window import local_day
 from shared.postgres.database import ReadTransaction
 
 
@@ -44,6 +45,14 @@ class Rules:
     def governing(self, day: date) -> str:
         """The version of the policy that governs a deadline's local day."""
         return self._policies.book.governing(day).version
+
+    async def notice_until(self, tx: ReadTransaction, now: datetime) -> datetime:
+        """Before this hour no deadline moves earlier, by the policy and the calendar of today.
+
+        Raises NoCalendar, PolicyMissing, CalendarGap.
+        """
+        calendar = await self.current_calendar(tx)
+        return notice_until(now, self._policies.book.governing(local_day(now)).notice_working_days, calendar)
 
     async def in_force(self, tx: ReadTransaction) -> str:
         """Names the calendar and the policies that govern now: another text, and everything is planned again."""

@@ -319,6 +319,13 @@ def owes(agency: Agency, regime: Regime, plan: Plan, tree: Tree, request: Reques
     return addressing.owes(agency, regime, addressed, tree, exists_from=plan.exists_from, due_on=plan.due_on)
 
 
+def notice_until(now: datetime, working_days: int, calendar: WorkingCalendar) -> datetime:
+    """A deadline is not moved to before this hour, so many working days from now."""
+    local = now.astimezone(LOCAL_ZONE)
+    day = calendar.add_working_days(local.date(), working_days)
+    return datetime.combine(day, local.time(), LOCAL_ZONE)
+
+
 def _check_span(opens_at: datetime, deadline: datetime) -> None:
     if deadline < opens_at:
         raise Unplannable(f"its deadline, {deadline.isoformat()}, lies before it opens, {opens_at.isoformat()}")

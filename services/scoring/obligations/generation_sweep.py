@@ -19,10 +19,12 @@ from services.scoring.obligations import deciding, generator, setbacks, store, t
 from services.scoring.obligations.deadline_sweep import passes
 from services.scoring.obligations.deadlines import (
     Agencies,
+    Agency,
     Plan,
     Regime,
     Request,
     Unplanned,
+    notice_until,
     plan_of_request,
     plans_between,
 )
@@ -41,7 +43,7 @@ from shared.contract.reporting_window import NoWindow, local_day, window_of
 from shared.outbox import publish
 from shared.postgres.database import Transaction
 from shared.postgres.each_alone import each_alone
-from shared.runtime.clock import LOCAL_ZONE, Clock
+from shared.runtime.clock import Clock
 
 _MOVED_AT_ONCE = 500
 
@@ -297,9 +299,8 @@ class Generator:
                 obligation = store.decode(row[0], row[1], row[2], row[3])
                 days = self._rules.policy(opening.terms).notice_working_days
                 kept = self._rules.governing(local_day(obligation.terms.deadline))
-                agency = about.people.by_code.get(obligation.agency)
-                if not obligation.terms.owed and agency is not None and agency.regrouped_at is not None:
-                    opening = self._with_notice(opening, agency.regrouped_at, calendar)
+                if (heard := _told_late(obligation, about.people.by_code.get(obligation.agency), span.now)) is not None:
+                    opening = self._with_notice(opening, heard, calendar)
                 planned = replace(opening.terms, origins=obligation.terms.origins)
                 terms = follow_plan(obligation, planned, notice_until(span.now, days, calendar), kept)
                 proposed.append(Proposed(obligation, terms, obligation.facts, span.now))
@@ -334,11 +335,16 @@ class Generator:
         return await deciding.settle_all(tx, self._rules, proposed)
 
 
-def notice_until(now: datetime, working_days: int, calendar: WorkingCalendar) -> datetime:
-    """A deadline is not moved to before this hour, so many working days from now."""
-    local = now.astimezone(LOCAL_ZONE)
-    day = calendar.add_working_days(local.date(), working_days)
-    return datetime.combine(day, local.time(), LOCAL_ZONE)
+def _told_late(obligation: Obligation, agency: Agency | None, now: datetime) -> datetime | None:
+    """When an agency that owed nothing hears that it owes this after all; None where nothing is new to it.
+
+    Whoever was told that nothing is owed, or was never asked, may have let the deadline pass.
+    """
+    if obligation.terms.owed:
+        return None
+    if obligation.state.answer is None and obligation.facts.passed_at is None:
+        return now
+    return None if agency is None else agency.regrouped_at
 
 
 def _may_lose_periods(versions: list[Regime]) -> bool:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from services.scoring import metrics
+from services.scoring.reference_data import Rules
 from services.scoring.reliefs import store
 from shared.postgres.database import ReadTransaction, Transaction
 from shared.runtime.clock import LOCAL_ZONE
@@ -99,7 +100,8 @@ async def decide(
 ) -> None:
     """Grant or reject. Raises Refused.
 
-    A rejected relief stays rejected. A granted one can be rejected only before its span begins: then people rely on it.
+    A rejected relief stays rejected. A granted one can be rejected while its span begins later than the policy's notice
+    and nobody was reminded of a deadline that it moved: then people rely on it.
     """
     found = await store.lock_one(tx, relief_id)
     if found is None:
@@ -107,10 +109,13 @@ async def decide(
     before = found.status
     if before == status or before == "rejected":
         raise Refused(f"{relief_id}: {_STATUS_VI[before]}, đã quyết định rồi / is decided already: {before}")
-    if before == "granted" and found.starts_at <= at:
+    if before == "granted" and (
+        found.starts_at < await Rules().notice_until(tx, at) or await store.has_reminded(tx, relief_id, found.starts_at)
+    ):
         raise Refused(
-            f"{relief_id}: đã chấp thuận và đã bắt đầu, các cơ quan đang dựa vào đó nên không rút lại được / "
-            "is granted and has begun; agencies rely on it, so it cannot be taken back"
+            f"{relief_id}: đã chấp thuận và đã bắt đầu, sắp bắt đầu hoặc đã nhắc hạn theo đó; các cơ quan đang dựa vào "
+            "đó nên không rút lại được / is granted and has begun, begins within the notice of a deadline, or people "
+            "were reminded by it; agencies rely on it, so it cannot be taken back"
         )
     version = await store.decide(tx, relief_id, status, by, at)
     await _append(tx, relief_id, version, (before, status), by, reason, at)

@@ -80,6 +80,14 @@ _APPLIED_UNTIL = text("UPDATE reliefs SET applied_until = :key WHERE relief_id =
 _APPLY_AGAIN = text(
     "UPDATE reliefs SET applied_version = 0, applied_until = '' WHERE status <> 'rejected' AND ends_at >= :earliest"
 )
+_HAS_REMINDED = text("""
+    SELECT EXISTS (
+        SELECT FROM obligations AS o
+         WHERE o.deadline > :starts_at AND o.deadline > CAST(o.terms->>'deadline' AS timestamptz)
+           AND CAST(o.document->'facts'->'reminder'->>'deadline' AS timestamptz) >= o.deadline
+           AND EXISTS (SELECT FROM json_array_elements(o.document->'facts'->'reliefs') AS relief
+                        WHERE relief->>'relief_id' = :relief_id))
+""")
 
 
 class ScopedRelief(Struct, frozen=True):
@@ -151,6 +159,11 @@ async def decide(tx: Transaction, relief_id: str, status: ReliefStatus, by: str,
     """Write a decision as the relief's next version; return that version."""
     decided = {"relief_id": relief_id, "status": status, "decided_by": by, "decided_at": at}
     return int((await tx.execute(_DECIDE, decided)).scalar_one())
+
+
+async def has_reminded(tx: ReadTransaction, relief_id: str, starts_at: datetime) -> bool:
+    """Return whether somebody was reminded of a deadline that lies behind the planned one, under this relief too."""
+    return bool((await tx.execute(_HAS_REMINDED, {"relief_id": relief_id, "starts_at": starts_at})).scalar_one())
 
 
 async def append_decision(tx: Transaction, row: Mapping[str, Any]) -> None:

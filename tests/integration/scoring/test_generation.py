@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from services.scoring.obligations import generation_sweep
 from services.scoring.obligations import generator as openings
 from services.scoring.obligations.deadlines import Agencies
 from services.scoring.registry import Everybody
@@ -343,3 +344,33 @@ async def test_without_that_it_would_begin_today_and_be_ignored_by_who_knows_new
     await rig.generate()
     assert "2026-M08" not in await rig.periods()
     assert {event.version for event in await rig.published("opened")} == {1}
+
+
+@pytest.mark.parametrize("noticed", [True, False])
+async def test_who_was_told_that_nothing_is_owed_has_notice_when_it_is_owed_again(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, noticed: bool
+) -> None:
+    """A version leaves the agency out by mistake and is mended after the deadline. The control: overdue at once."""
+    if not noticed:
+        monkeypatch.setattr(generation_sweep, "_told_late", lambda *_: None)
+    await rig.registry(regime(), agency(), agency("H99.32"))
+    await rig.generate()
+    rig.clock.set(local(2026, 10, 12, 8))
+    slip: dict[str, Any] = {"submitters_except": ("H99.31",), "replaces": 1, "replaces_reason": "Sửa tên"}
+    await rig.registry(regime(regime_version=2, **slip))
+    await rig.generate()
+    assert (await rig.obligation()).terms.owed is False
+    await rig.at(DEADLINE + timedelta(hours=15))
+    await rig.registry(regime(regime_version=3, replaces=2, replaces_reason="Sai cơ quan"))
+    await rig.generate()
+    await rig.generate()
+    known = DEADLINE + timedelta(hours=15)  # Tuesday, 8:00
+    due = local(2026, 10, 23, known.hour, known.minute) if noticed else DEADLINE
+    assert (await rig.obligation()).terms.deadline == due
+    await rig.at(known + timedelta(hours=1))
+    assert (await rig.one())["overdue"] is not noticed
+    assert (await rig.one(key_of("H99.32", "2026-M10")))["deadline"] == DEADLINE, "the other owed it all the time"
+    if noticed:
+        await rig.follow(verdict(received_at=due))
+        assert ((await rig.one())["on_time"], (await rig.one())["score"]) == (True, 100)
+    await rig.check_scores()

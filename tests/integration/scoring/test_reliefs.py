@@ -262,6 +262,14 @@ async def test_every_decision_is_kept_and_none_can_be_changed(rig: Rig) -> None:
                 await tx.execute(text(change))
 
 
+#: three working days of notice before the span begins on Monday 19 October at 14:00: from Wednesday on
+MOMENTS = {
+    "begin": STARTS,
+    "within the notice": STARTS - timedelta(days=5) + timedelta(seconds=1),
+    "before the notice": STARTS - timedelta(days=5),
+}
+
+
 @pytest.mark.parametrize(
     ("steps", "refusal"),
     [
@@ -269,6 +277,8 @@ async def test_every_decision_is_kept_and_none_can_be_changed(rig: Rig) -> None:
         (["rejected", "rejected"], "is decided already"),
         (["rejected", "granted"], "is decided already"),
         (["granted", "begin", "rejected"], "agencies rely on it"),
+        (["granted", "within the notice", "rejected"], "agencies rely on it"),
+        (["granted", "before the notice", "rejected"], None),
         (["granted", "rejected"], None),
         (["begin", "rejected"], None),
     ],
@@ -276,8 +286,8 @@ async def test_every_decision_is_kept_and_none_can_be_changed(rig: Rig) -> None:
 async def test_what_may_be_decided_after_what(rig: Rig, steps: list[str], refusal: str | None) -> None:
     relief_id = await proposed(rig)
     for step in steps[:-1]:
-        if step == "begin":
-            rig.clock.set(STARTS)
+        if step in MOMENTS:
+            rig.clock.set(MOMENTS[step])
         else:
             await decided(rig, relief_id, step)
     if refusal is None:
@@ -285,6 +295,18 @@ async def test_what_may_be_decided_after_what(rig: Rig, steps: list[str], refusa
         return
     with pytest.raises(Refused, match=refusal):
         await decided(rig, relief_id, steps[-1])
+
+
+async def test_who_was_reminded_of_a_deadline_that_a_relief_moved_relies_on_it(rig: Rig) -> None:
+    await rig.registry(regime(remind_working_days=9), agency())
+    await rig.generate()
+    relief_id = await granted(rig)
+    await rig.mark()
+    await rig.at(local(2026, 10, 9, 8))  # reminded, by the planned deadline's day, of the moved one
+    assert len(await rig.published("due_soon")) == 1
+    with pytest.raises(Refused, match="were reminded by it"):
+        await decided(rig, relief_id, "rejected")
+    assert (await rig.one())["deadline"] == ENDS
 
 
 async def test_the_same_proposal_stands_there_once(rig: Rig) -> None:

@@ -46,7 +46,9 @@ def made(regime: Regime) -> Terms:
     return terms_of(plan, BOOK.governing(plan.due_on).version)
 
 
-def said(stored: Terms, *versions: Regime, regrouped_at: datetime | None = None) -> set[str]:
+def said(
+    stored: Terms, *versions: Regime, regrouped_at: datetime | None = None, changes: str = '["opened"]'
+) -> set[str]:
     agency = Agency("H99.31", "commune", date(2020, 1, 1), None, regrouped_at)
     # open: generation is complete up to its opening
     reference = Reference(
@@ -55,7 +57,9 @@ def said(stored: Terms, *versions: Regime, regrouped_at: datetime | None = None)
         generation={"complete_at": stored.opens_at},
     )  # fmt: skip
     obligation = Obligation(KEY, 1, stored, NOTHING, untouched(stored))
-    return {difference.column for difference in terms(obligation, Dossier(KEY), reference)}
+    dossier = Dossier(KEY)
+    dossier.changed.append({"body": f'{{"changes":{changes}}}'.encode()})
+    return {difference.column for difference in terms(obligation, dossier, reference)}
 
 
 @pytest.mark.parametrize("change", WORSE)
@@ -89,3 +93,9 @@ def test_lock_and_grace_of_whoever_has_notice_move_with_the_deadline() -> None:
     due = made(FIRST).deadline + timedelta(days=2)
     assert said(made(FIRST).due_at(due), FIRST, regrouped_at=due - timedelta(days=3)) == set()
     assert said(replace(made(FIRST), deadline=due), FIRST, regrouped_at=due - timedelta(days=3)) != set()
+
+
+def test_who_was_told_that_nothing_is_owed_may_have_notice() -> None:
+    later = made(FIRST).due_at(made(FIRST).deadline + timedelta(days=2))
+    assert said(later, FIRST, changes='["owed_again","terms_changed"]') == set()
+    assert "terms.deadline" in said(later, FIRST), "the control"

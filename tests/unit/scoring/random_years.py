@@ -18,7 +18,6 @@ from services.scoring.calendar import WorkingCalendar
 from services.scoring.obligations import deadlines, domain, facts
 from services.scoring.obligations.domain import Cause, Obligation, settle
 from services.scoring.obligations.facts import NOTHING, Relief, Terms
-from services.scoring.obligations.generation_sweep import notice_until
 from services.scoring.obligations.generator import follow_plan, terms_of
 from services.scoring.obligations.standing import has_passed, is_due_soon, untouched
 from services.scoring.reliefs.store import ScopedRelief
@@ -453,7 +452,7 @@ class Product:
         owed = deadlines.owes(life, window.governing, plan, tree, request)
         self.asked[key] = addressing.asked_on(life, window.governing, (), tree, plan.exists_from)
         days = book.version(terms.policy_version).notice_working_days
-        return replace(terms, owed=owed), notice_until(at, days, calendar)
+        return replace(terms, owed=owed), deadlines.notice_until(at, days, calendar)
 
     def _withdrawn(self, key: str, withdrawn_at: datetime, at: datetime) -> tuple[Terms, datetime] | None:
         """As withdrawals.py: the terms stay, but for the withdrawal."""
@@ -501,7 +500,7 @@ class Product:
         """As `_with_notice` of the generator."""
         assert self.regrouped_at is not None
         days = self._book(at).version(terms.policy_version).notice_working_days
-        until = notice_until(self.regrouped_at, days, self._calendar(terms.calendar_version))
+        until = deadlines.notice_until(self.regrouped_at, days, self._calendar(terms.calendar_version))
         return terms.due_at(max(terms.deadline, until))
 
     def _stays(self, before: Obligation) -> bool:
