@@ -114,7 +114,7 @@ class Judgement:
     waived: int = 0  # findings that count against nobody, in neither of the numbers above
     unlisted: tuple[tuple[str, Severity, int], ...] = ()  # found and not listed: code, severity, how many
     waivers: Mapping[str, WaiverGranted] | None = None  # in force for this report, by the code of their rule
-    any_nonzero: bool | None = None  # whether there is a figure other than 0 or a row; None: no figure, or one unread
+    any_nonzero: bool | None = None  # whether a figure or a table says something; None: no figure, or one unread
     filler: Severity = "error"  # what the regime makes of a report of zeros alone
     rule_pack: str | None = None  # checksum of the form's rules
     looks_back: Pack | None = None  # the form's rules, where some are about other reports
@@ -216,7 +216,7 @@ def judge(
             enter("consistency", "")
         sums.check(form, figures, values, flaws)
     for text_figure in form.texts:
-        usable = texts.check(text_figure, figures.get(text_figure.code), flaws, demanded=not nil)
+        usable = texts.check(text_figure, figures.get(text_figure.code), flaws, form.severities, demanded=not nil)
         absent += text_figure.required and not usable
     for narrative in form.narratives:
         given = given_narratives.get(narrative.code)
@@ -243,7 +243,7 @@ def judge(
             for table in form.tables:
                 if enter is not None:
                     enter("validity", table.code)
-                usable = tables.check(table, given_tables.get(table.code), flaws, demanded=not nil)
+                usable = tables.check(table, given_tables.get(table.code), flaws, form.severities, demanded=not nil)
                 absent += table.required and not usable
     if enter is not None:
         enter("structure", "")
@@ -261,7 +261,7 @@ def judge(
     present = 0 if excused else required - absent
     any_nonzero = (
         True
-        if any(values.values()) or any(given_tables.values())
+        if any(values.values()) or any(tables.says_something(t, given_tables.get(t.code)) for t in form.tables)
         else False
         if _all_read(values, figures, form.text_codes)
         else None

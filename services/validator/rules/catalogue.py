@@ -625,6 +625,21 @@ NO_KEY_FIGURE = Rule(
     chosen=True,
 )
 
+PLACEHOLDER = Rule(
+    "N15",
+    "narrative",
+    "error",
+    "Chỉ tiêu dạng chữ hoặc ô bắt buộc chỉ ghi cho có",
+    "The text of a required figure or cell is only a placeholder",
+    "{subject}: chỉ ghi “{provided}”.",
+    "{subject_en}: it says only “{provided}”.",
+    "Ghi nội dung của kỳ này; nếu đúng là không có thì ghi rõ “không có”.",
+    "Write what holds in this period; if there truly is nothing, say so in words.",
+    ask=(
+        "Đề nghị giải trình: ghi nội dung của kỳ này, hoặc nêu vì sao chưa có.",
+        "Please explain: write what holds in this period, or why it is not there yet.",
+    ),
+)
 NOT_JUDGED = Rule(
     "X01",
     "structure",
@@ -689,6 +704,7 @@ RULES: dict[str, Rule] = {
         LIKE_LAST,
         LIKE_ANOTHER,
         NO_KEY_FIGURE,
+        PLACEHOLDER,
         NOT_JUDGED,
     )
 }

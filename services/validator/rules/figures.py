@@ -133,7 +133,10 @@ def _misread(figure: Figure, text: str, misread: Misread) -> Flaw:
         )
     readings = tuple(dict.fromkeys(_short(reading, figure.fraction_digits) for reading in readings))
     fitting = tuple(reading for reading in readings if figure.takes(Decimal(reading), _digits_of(reading)))
-    if misread.rule is catalogue.WITH_UNIT and not readings:
+    if len(readings) > 1 and fitting == readings[1:] and _is_only_too_exact(figure, *readings[:2]):
+        hint, hint_en = _rounded_or(figure, fitting[0], text)
+        fitting = ()
+    elif misread.rule is catalogue.WITH_UNIT and not readings:
         hint, hint_en = _only_the_number(figure)
     elif fitting or not readings:
         hint, hint_en = _hint(figure, fitting, text)
@@ -194,6 +197,23 @@ def _hint(figure: Figure, readings: tuple[str, ...], text: str) -> tuple[str, st
     return (
         f"Viết {likeliest} nếu là số thập phân, hoặc {readings[1]} nếu {mark} phân cách hàng nghìn.",
         f"Write {likeliest} if it is a decimal number, or {readings[1]} if the {mark_en} groups thousands.",
+    )
+
+
+def _is_only_too_exact(figure: Figure, decimal: str, thousands: str) -> bool:
+    """Whether the decimal lacks nothing but to be rounded; in whole numbers, or in another unit, it is not meant."""
+    return figure.fraction_digits > 0 and thousands_reading(decimal) == thousands and figure.takes(Decimal(decimal), 0)
+
+
+def _rounded_or(figure: Figure, thousands: str, text: str) -> tuple[str, str]:
+    """Both that it may mean: only to say what fits would make a thousand of what is likelier one and a bit."""
+    mark, mark_en = ("dấu phẩy", "comma") if "," in text else ("dấu chấm", "point")
+    limit = figure.fraction_digits
+    return (
+        f"Nếu là số thập phân, làm tròn còn tối đa {limit} chữ số thập phân; nếu {mark} phân cách hàng nghìn, "
+        f"viết {thousands}.",
+        f"If it is a decimal number, round it to at most {counted(limit, 'digit')} after the point; if the {mark_en} "
+        f"groups thousands, write {thousands}.",
     )
 
 

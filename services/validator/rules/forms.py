@@ -20,6 +20,7 @@ from services.validator.rules.labels import Labels, labels_of
 from services.validator.rules.numbers import GROUP_DIGITS, MAX_DIGITS
 from services.validator.rules.pack_compiler import PackError, compile_pack
 from services.validator.rules.packs import Pack
+from services.validator.rules.placeholders import is_placeholder
 from services.validator.rules.units import Unit, unit_of
 from shared.contract.events import FigureField, Form, NarrativeField, Severity, SumRule, TableColumn, TableField
 from shared.contract.events.fields import FIRST_YEAR, LAST_YEAR
@@ -215,7 +216,7 @@ def compile_form(form: Form) -> CompiledForm:
 
 _NEAR_COPIES = (catalogue.LIKE_LAST.code, catalogue.LIKE_ANOTHER.code)
 #: what `filler: explain` says of
-_FILLER_CODES = ("H01", "N04", "N05")
+_FILLER_CODES = ("H01", "N04", "N05", "N15")
 _RUN_WORDS = 3
 #: characters that a syllable of thin prose takes: twice those of ordinary prose, its space counted
 _THIN_CHARACTERS = 9
@@ -353,6 +354,8 @@ def _fits(field: TableColumn, figure: Figure | None) -> Callable[[str], bool]:
             return frozenset(field.choices).__contains__
         case "date":
             return is_day
+        case _ if field.required:
+            return lambda text: len(text) <= field.max_characters and not is_placeholder(text)
         case _:
             return lambda text: len(text) <= field.max_characters
 

@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from services.validator.rules import catalogue, legibility
 from services.validator.rules.flaws import Flaw, shown
 from services.validator.rules.forms import Narrative
+from services.validator.rules.placeholders import NOT_LETTERS, bare
 from shared.contract.events import Severity
 from shared.contract.events.registry import NarrativeRole
-from shared.contract.text import nfc, nfkd
+from shared.contract.text import nfc
 from shared.runtime.english import counted
 
 _INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060\u00ad"
@@ -24,7 +25,6 @@ _OUTER = _INVISIBLE + "".join(filter(str.isspace, map(chr, range(0x3001))))  # n
 #: all of Cc but TAB, LF, CR; bidirectional overrides, which disguise text; surrogates, which nobody can store
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _LETTER = re.compile(r"[^\W_]")
-_NOT_LETTERS = re.compile(r"[\W_]+")
 _RUN = re.compile(r"(\S)\1{9,}")
 #: invisible wherever they stand, as those of _INVISIBLE: of no script that reports are written in
 _HIDDEN = (
@@ -97,12 +97,7 @@ _PHRASES = (
 )
 
 
-def _bare(text: str) -> str:
-    """Letters and digits alone, without case, marks or spaces: "Đ A N G  cập-nhật…" becomes "dangcapnhat"."""
-    return _NOT_LETTERS.sub("", nfkd(text).casefold()).replace("đ", "d")
-
-
-_EMPTY_PHRASES = frozenset(map(_bare, _PHRASES))
+_EMPTY_PHRASES = frozenset(map(bare, _PHRASES))
 
 _PADDING_WORDS = 200  # the share of distinct words falls in long honest texts: only the head is measured
 _FEWEST_PADDING_WORDS = 12
@@ -258,7 +253,7 @@ def _check_content(
 
 def _said_once(words: list[str]) -> int:
     """Syllables that count: a passage that comes again adds nothing, nor does punctuation."""
-    spoken = [bare for word in words if (bare := _NOT_LETTERS.sub("", word))]
+    spoken = [bare for word in words if (bare := NOT_LETTERS.sub("", word))]
     if len(spoken) < _SHINGLE:
         return len(set(spoken))
     return len(set(zip(spoken, spoken[1:], spoken[2:], strict=False))) + _SHINGLE - 1
@@ -309,10 +304,10 @@ def _is_phrase(text: str) -> bool:
     """Whether the text is punctuation alone, or one of the phrases that stand where content should."""
     if _LETTER.search(text) is None:
         return True
-    if len(_NOT_LETTERS.sub("", text[: 2 * _SHORT_LETTERS])) > _SHORT_LETTERS:
+    if len(NOT_LETTERS.sub("", text[: 2 * _SHORT_LETTERS])) > _SHORT_LETTERS:
         return False
-    letters = _NOT_LETTERS.sub("", text)
-    return len(letters) <= _SHORT_LETTERS and _bare(letters) in _EMPTY_PHRASES
+    letters = NOT_LETTERS.sub("", text)
+    return len(letters) <= _SHORT_LETTERS and bare(letters) in _EMPTY_PHRASES
 
 
 def _is_repetition(text: str, words: list[str]) -> bool:
@@ -327,7 +322,7 @@ def _is_repetition(text: str, words: list[str]) -> bool:
             return True
     elif distinct * _TIMES > count >= _FEWEST_PADDING_WORDS:
         return False  # prose, by far the most common: no need to look closer
-    return _repeats(_bare(text[: max(3 * _LONGEST_UNIT, len(text) // 2 + 1)]))
+    return _repeats(bare(text[: max(3 * _LONGEST_UNIT, len(text) // 2 + 1)]))
 
 
 def _repeats(letters: str) -> bool:

@@ -41,7 +41,8 @@ The same list as JSON: `GET /v1/findings` of the validator. This page: `python -
 - \\* **Nội dung cho có / filler**: a stock phrase (“đang cập nhật”, “không có gì”, `n/a`, `test`, in any case, accents
   and spacing), punctuation alone, characters or words repeated. The regime says what follows (`form.filler`):
   `return` (default), an error; `explain`, a warning that asks for an explanation. A stock phrase in a section that is
-  not required is always a warning: “không có” is an honest answer there.
+  not required is always a warning: “không có” is an honest answer there. Of a required text figure or text cell only
+  punctuation alone and promises (“đang cập nhật”, “sẽ bổ sung sau”) are filler (`N15`): “không có” may be the answer.
 - \\* and † **Mức do chế độ chọn / the regime chooses** (`form.severities`, such as `{N06: error, N09: info}`): a code
   with \\* is an `error`, or as `confirm` a warning that asks for an explanation; a code with † is an `error`, or as
   `info` a warning that asks for nothing. Other codes have no choice: a form that names them is refused.
@@ -60,13 +61,14 @@ The same list as JSON: `GET /v1/findings` of the validator. This page: `python -
   than 40 syllables do not count; only fingerprints are kept, from which no text can be read.
 - A garbled text (`N09`, `N10`) gets that finding alone.
 - All zeros where the nearest earlier period with an accepted report had other figures (`H01`): as the regime says of
-  filler. A report returned for it and sent again with zeros is accepted with a warning. Ad hoc reports are not
-  compared. It looks back two years at most.
+  filler. Rows of a table whose numbers are all 0 or blank are zeros too. A report returned for it and sent again with
+  zeros is accepted with a warning. Ad hoc reports are not compared. It looks back two years at most.
 - A table's rows and cells are counted from 0 in `path` (`/tables/T01/3/TEN`) and from 1 in the words. Of one table the
   first 20 cells that are wrong are listed each by itself, the rest is one finding with their number (`V14`); a column
   that the table does not have is told once, at most 10 of them. Rows beyond `max_rows` are not looked at.
 - `present_items` counts what can be used: a required figure that is a number of the right type within its range, a
-  required narrative of the right length that is no filler, a required table in which no row or cell is wrong.
+  required text that is no filler, a required narrative of the right length that is none, a required table in which no
+  row or cell is wrong or filler.
 - **Miễn áp dụng / a waiver** ([registry](registry.md), `waivers*`): for its agencies and its days, by the day of a
   report's receipt, what the rule finds is listed with `waived` (which waiver, who asked, who approved, why, until when,
   and the `weight` it would have). It returns nobody, asks nobody to explain, and is counted in the verdict's `waived`

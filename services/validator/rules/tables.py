@@ -14,7 +14,9 @@ from services.validator.rules import catalogue, figures
 from services.validator.rules.flaws import Flaw, pointer, shown
 from services.validator.rules.forms import Column, Table, is_day
 from services.validator.rules.narratives import trimmed
-from services.validator.rules.numbers import is_blank, plainly
+from services.validator.rules.numbers import is_blank, plainly, value_of
+from services.validator.rules.placeholders import is_placeholder
+from shared.contract.events import Severity
 from shared.runtime.english import counted
 
 Row = Mapping[str, str | None]
@@ -29,10 +31,12 @@ _SHOWN_CHOICES = 10
 _BY_HAND = "/.-"
 
 
-def check(table: Table, rows: Sequence[Row] | None, flaws: list[Flaw], *, demanded: bool) -> bool:
+def check(
+    table: Table, rows: Sequence[Row] | None, flaws: list[Flaw], severities: Mapping[str, Severity], *, demanded: bool
+) -> bool:
     """Add what is wrong with the table; whether it is there and can be used.
 
-    `demanded` is false in a NIL report: then nothing is missing.
+    `demanded` is false in a NIL report: then nothing is missing. `severities`: of the codes that the regime chooses.
     """
     if not rows:
         empty_allowed = rows is not None and table.min_rows == 0
@@ -43,8 +47,8 @@ def check(table: Table, rows: Sequence[Row] | None, flaws: list[Flaw], *, demand
         return empty_allowed
     before = len(flaws)
     _check_length(table, len(rows), flaws)
-    _check_cells(table, rows, flaws)
-    usable = not any(flaw.is_error for flaw in flaws[before:])
+    _check_cells(table, rows, flaws, severities)
+    usable = not any(flaw.is_error or flaw.rule is catalogue.PLACEHOLDER for flaw in flaws[before:])
     _check_columns(table, rows, flaws)
     return usable
 
@@ -70,7 +74,16 @@ def _check_length(table: Table, count: int, flaws: list[Flaw]) -> None:
         flaws.append(Flaw(catalogue.TOO_MANY_ROWS, table.path, words, str(count), f"<= {table.max_rows}", surplus))
 
 
-def _check_cells(table: Table, rows: Sequence[Row], flaws: list[Flaw]) -> None:
+def says_something(table: Table, rows: Sequence[Row] | None) -> bool:
+    """Whether a row has a number other than 0, or one that cannot be read; without columns of numbers, any row does."""
+    numbers = [column.code for column in table.columns if column.figure is not None]
+    if not rows or not numbers:
+        return bool(rows)
+    texts = (row.get(code) for row in rows for code in numbers)
+    return any(not is_blank(text) and value_of(text or "") != 0 for text in texts)
+
+
+def _check_cells(table: Table, rows: Sequence[Row], flaws: list[Flaw], severities: Mapping[str, Severity]) -> None:
     listed: list[Flaw] = []
     unlisted = 0
     for number, row in enumerate(rows[: table.max_rows]):
@@ -86,9 +99,9 @@ def _check_cells(table: Table, rows: Sequence[Row], flaws: list[Flaw]) -> None:
                     unlisted += 1
             elif not column.fits(text):
                 if len(listed) < LISTED_CELLS:
-                    _check_cell(table, number, column, text, listed)
+                    _check_cell(table, number, column, text, listed, severities)
                 else:
-                    unlisted += not _takes(column, text)
+                    unlisted += not _takes(column, text, severities)
     flaws += listed
     if unlisted:
         words = {"count": str(unlisted), "count_en": counted(unlisted, "more error")}
@@ -104,20 +117,27 @@ def _place(table: Table, number: int, column: Column) -> tuple[str, dict[str, st
     return f"{table.path}/{number}{pointer(column.code)}", column.words | where
 
 
-def _takes(column: Column, text: str) -> bool:
-    """Whether a value that did not fit at first sight is in order all the same."""
+def _takes(column: Column, text: str, severities: Mapping[str, Severity]) -> bool:
+    """Whether a value that did not fit at first sight is in order all the same, or nothing that returns the report."""
     if column.figure is not None:
         value = plainly(text)
         return value is not None and column.figure.takes(value.value, value.fraction_digits)
-    return column.type == "text" and len(trimmed(text)) <= column.max_characters
+    if column.type != "text" or len(trimmed(text)) > column.max_characters:
+        return False
+    return not (column.required and is_placeholder(text)) or severities[catalogue.PLACEHOLDER.code] != "error"
 
 
-def _check_cell(table: Table, number: int, column: Column, text: str, flaws: list[Flaw]) -> None:
+def _check_cell(
+    table: Table, number: int, column: Column, text: str, flaws: list[Flaw], severities: Mapping[str, Severity]
+) -> None:
     path, words = _place(table, number, column)
     if column.figure is not None:
         figures.check(replace(column.figure, path=path, words=words), text, flaws, demanded=False)
         return
     match column.type:
+        case "text" if column.required and is_placeholder(text):
+            severity = severities[catalogue.PLACEHOLDER.code]
+            flaws.append(Flaw(catalogue.PLACEHOLDER, path, words, provided=shown(text, 60), severity=severity))
         case "text":
             surplus = len(trimmed(text)) - column.max_characters
             if surplus > 0:

@@ -16,7 +16,7 @@ VerdictOutcome = Literal["accepted", "returned"]
 
 #: codes of built-in findings that, as warnings, ask for an explanation (validator's catalogue holds it to this), where
 #: they have no `weight`
-EXPLAINABLE = frozenset({"H01", "N04", "N05", "N06", "N12", "N13"})
+EXPLAINABLE = frozenset({"H01", "N04", "N05", "N06", "N12", "N13", "N15"})
 
 
 #: codes of built-in findings that can be waived, beside those of a form's rules: their fix is another judgement, not

@@ -100,6 +100,29 @@ def test_only_a_text_that_the_figure_takes_is_advised(
     assert words_en in finding.fix_en
 
 
+@pytest.mark.parametrize(
+    ("text", "digits", "expected", "words", "words_en"),
+    [
+        ("1,234", 1, None, "làm tròn còn tối đa 1 chữ số thập phân; nếu dấu phẩy phân cách hàng nghìn, viết 1234",
+         "round it to at most 1 digit after the point; if the comma groups thousands, write 1234."),
+        ("-1,234", 2, None, "viết -1234", "at most 2 digits after the point"),
+        ("1,234 %", 1, None, "nếu dấu phẩy phân cách hàng nghìn, viết 1234", "write 1234"),
+        ("1.234 %", 1, None, "nếu dấu chấm phân cách hàng nghìn, viết 1234", "the point groups thousands"),
+        ("1,234", 3, "1.234 | 1234", "Viết 1.234 nếu là số thập phân", "Write 1.234"),
+        ("1,234", 0, "1234", "Viết 1234.", "Write 1234."),
+        ("1,230", 2, "1.23 | 1230", "Viết 1.23 nếu là số thập phân", "Write 1.23"),
+    ],
+)  # fmt: skip
+def test_a_decimal_that_is_only_too_exact_is_not_turned_into_thousands(
+    text: str, digits: int, expected: str | None, words: str, words_en: str
+) -> None:
+    form = Form(figures=(FigureField(code="A", label="Tốc độ tăng", unit="%", fraction_digits=digits),))
+    finding = only(judged({"A": text}, {}, form=form))
+    assert finding.expected == expected
+    assert words in finding.fix
+    assert words_en in finding.fix_en
+
+
 def test_a_point_that_may_group_thousands_is_asked_about_and_accepted() -> None:
     form = Form(figures=(FigureField(code="A", label="Thu", unit="triệu đồng", minimum="0", fraction_digits=3),))
     judgement = judged({"A": "1.234"}, {}, form=form)

@@ -58,6 +58,8 @@ def test_a_good_table_is_one_required_item_and_no_finding() -> None:
         ([ROW, {**ROW, "NGAY": "2026-02-30"}], "V11", "/tables/T1/1/NGAY"),
         ([ROW, {**ROW, "LOAI": "tốt"}], "V12", "/tables/T1/1/LOAI"),
         ([ROW, {**ROW, "KHAC": "1"}], "S06", "/tables/T1/1/KHAC"),
+        ([ROW, {**ROW, "TEN": "Đang cập nhật…"}], "N15", "/tables/T1/1/TEN"),
+        ([ROW, {**ROW, "TEN": "---"}], "N15", "/tables/T1/1/TEN"),
     ],
 )
 def test_each_thing_wrong_has_its_code_and_its_place(rows: Any, code: str, path: str) -> None:
@@ -101,7 +103,7 @@ def test_a_table_of_mistakes_lists_the_first_and_counts_the_rest() -> None:
     flaws: list[Any] = []
     for number in range(30):
         for column in tables_of_one.columns[:2]:
-            tables._check_cell(tables_of_one, number, column, wrong[column.code] or "?" * 99, flaws)
+            tables._check_cell(tables_of_one, number, column, wrong[column.code] or "?" * 99, flaws, {"N15": "error"})
     assert len(flaws) == 60
 
 
@@ -150,6 +152,33 @@ def test_rows_are_something_where_every_figure_is_zero() -> None:
     compiled = compile_form(form)
     assert judge(compiled, {"A": "0"}, {}, {"T1": [ROW, ROW]}, nil=False).any_nonzero is True
     assert judge(compiled, {"A": "0"}, {}, {}, nil=False).any_nonzero is False
+
+
+@pytest.mark.parametrize(
+    ("row", "something"),
+    [
+        ({**ROW, "SL": "0", "TL": "0.00"}, False),  # zeros, whatever stands beside them
+        ({"TEN": "Thôn Đông", "SL": "0"}, False),
+        ({"TEN": "Thôn Đông", "SL": "0", "TL": "0.01"}, True),
+        ({"TEN": "Thôn Đông", "SL": "nhiều"}, True),  # nobody can say that it is none
+    ],
+)
+def test_rows_of_zeros_say_as_little_as_figures_of_zeros(row: dict[str, str], something: bool) -> None:
+    compiled = compile_form(Form(figures=(FigureField(code="A", label=""),), tables=(TABLE,)))
+    assert judge(compiled, {"A": "0"}, {}, {"T1": [row, row]}, nil=False).any_nonzero is something
+    names = compile_form(Form(figures=(FigureField(code="A", label=""),), tables=(TABLE.model_copy(
+        update={"columns": COLUMNS[:1]}),)))  # fmt: skip
+    assert judge(names, {"A": "0"}, {}, {"T1": [{"TEN": "a"}] * 2}, nil=False).any_nonzero is True, "no numbers asked"
+
+
+def test_placeholders_that_ask_for_an_explanation_return_no_table_however_many() -> None:
+    rows = [{**ROW, "TEN": "sẽ cập nhật sau"}] * 30
+    assert judged(rows).outcome == "returned"
+    explained = judged(rows, FORM.model_copy(update={"filler": "explain"}))
+    assert {finding.code for finding in explained.findings} == {"N15"}
+    assert (explained.outcome, explained.present_items, len(explained.findings)) == ("accepted", 0, 20)
+    optional = TABLE.model_copy(update={"columns": (COLUMNS[0].model_copy(update={"required": False}), *COLUMNS[1:])})
+    assert judged(rows, Form(tables=(optional,))).findings == (), "nobody asked for it"
 
 
 @pytest.mark.parametrize(

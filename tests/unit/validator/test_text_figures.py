@@ -49,13 +49,32 @@ def told(judgement: Judgement) -> list[tuple[str, str]]:
         ("x" * 11, [("V10", "/figures/HANG")]),
         (None, [("C01", "/figures/HANG")]),
         (" ", [("C01", "/figures/HANG")]),
+        ("ĐANG TỔNG HỢP"[:10], []),
+        ("sẽ bổ sung", [("N15", "/figures/HANG")]),
+        ("T B D", [("N15", "/figures/HANG")]),
+        ("...", [("N15", "/figures/HANG")]),
+        ("-", [("N15", "/figures/HANG")]),
+        ("Không có", []),  # of a grade it may be the answer
     ],
 )
-def test_a_required_text_is_one_item_that_is_there_and_not_too_long(text: str | None, found: list[Any]) -> None:
+def test_a_required_text_is_one_item_that_is_there_says_something_and_is_not_too_long(
+    text: str | None, found: list[Any]
+) -> None:
     judgement = judged({"HANG": text})
     assert told(judgement) == found
     assert (judgement.required_items, judgement.present_items) == (1, 0 if found else 1)
     assert judgement.outcome == ("returned" if found else "accepted")
+
+
+def test_a_placeholder_is_what_the_regime_says_of_filler_and_never_a_present_item() -> None:
+    explained = judged({"HANG": "chưa có số liệu"}, compile_form(form(filler="explain")))
+    assert [finding.weight for finding in explained.findings] == ["error", "confirm"], "it is too long besides"
+    accepted = judged({"HANG": "sẽ bổ sung"}, compile_form(form(severities={"N15": "confirm"})))
+    assert (accepted.outcome, accepted.present_items, accepted.to_explain) == ("accepted", 0, True)
+    (finding,) = accepted.findings
+    assert finding.message == "Chỉ tiêu HANG (Xếp hạng): chỉ ghi “sẽ bổ sung”."
+    assert finding.message_en == "Figure HANG (Grade): it says only “sẽ bổ sung”."
+    assert told(judged({"HANG": "Tốt", "GHI": "đang cập nhật"})) == [], "nobody asked for it"
 
 
 def test_what_is_too_long_is_told_with_its_measures_in_both_languages() -> None:
