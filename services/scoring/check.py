@@ -8,7 +8,15 @@ from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 
 from services.scoring.calendar import CalendarGap, WorkingCalendar, shipped_calendars
-from services.scoring.obligations.deadlines import Plan, Regime, Request, Unplanned, plan_of_request, plans_between
+from services.scoring.obligations.deadlines import (
+    WORK_BEGINS,
+    Plan,
+    Regime,
+    Request,
+    Unplanned,
+    plan_of_request,
+    plans_between,
+)
 from shared.contract.checking import Look, Objection, main
 from shared.contract.events import RegimePublished, RegistryEvent, RequestIssued
 from shared.contract.period import parse
@@ -107,6 +115,18 @@ def _wrong(plan: Plan | Unplanned, calendar: WorkingCalendar) -> Objection | Non
         first_day = calendar.add_working_days(plan.cutoff_to, 1)
     except CalendarGap:  # the year behind the calendar's last says nothing of the regime
         return None
+    begins = datetime.combine(first_day, WORK_BEGINS, LOCAL_ZONE)
+    if plan.due_on == first_day and plan.deadline <= begins:
+        return Objection(
+            place,
+            f"Kỳ {plan.period}: thời hạn {_hour(plan.deadline)} không muộn hơn giờ bắt đầu của ngày làm việc đầu tiên "
+            f"sau ngày chốt số liệu ({_hour(begins)}); không ai kịp tổng hợp.",
+            f"Period {plan.period}: the deadline {_hour(plan.deadline)} is no later than the hour at which the first "
+            f"working day after its own cut-off begins ({_hour(begins)}), which leaves no working day: nobody can meet "
+            "it.",
+            f"Ghi giờ (`hour`, `minute`) muộn hơn {begins:%H:%M}, hoặc để thời hạn vào ngày làm việc sau đó.",
+            f"Give an hour (`hour`, `minute`) later than {begins:%H:%M}, or a later day.",
+        )
     if plan.due_on < first_day:
         return Objection(
             place,
@@ -180,6 +200,10 @@ def _regime(record: RegimePublished) -> Regime:
         submitters_except=record.submitters_except, submitter_parents=record.submitter_parents,
         grace_working_days=record.grace_working_days,
     )  # fmt: skip
+
+
+def _hour(moment: datetime) -> str:
+    return f"{moment.astimezone(LOCAL_ZONE):%H:%M %d/%m/%Y}"
 
 
 def _day(day: date) -> str:

@@ -20,7 +20,7 @@ from shared.contract.reporting_window import FIRST_YEAR, NoWindow, local_day, wi
 from shared.runtime.clock import LOCAL_ZONE
 
 #: A reminder goes out when the working day begins, not at the hour of the deadline.
-REMIND_AT = time(8, 0)
+WORK_BEGINS = time(8, 0)
 #: A report is owed within three years of its cut-off. A rule that says more is a slip, and its search would not end.
 MAX_WAIT_DAYS = 3 * 366
 _FIRST_DAY = date(FIRST_YEAR - 1, 1, 1)
@@ -344,7 +344,7 @@ def _remind_at(regime: Regime, opens_at: datetime, deadline: datetime, calendar:
             if gap.year >= calendar.first_year:
                 raise
             return opens_at  # so many days that they lead out of the calendar: no reminder goes before the opening
-    return min(deadline, max(opens_at, datetime.combine(day, REMIND_AT, LOCAL_ZONE)))
+    return min(deadline, max(opens_at, datetime.combine(day, WORK_BEGINS, LOCAL_ZONE)))
 
 
 def _hour_of(deadline: datetime, working_days: int | None, calendar: WorkingCalendar) -> datetime | None:

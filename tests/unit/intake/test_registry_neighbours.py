@@ -106,6 +106,11 @@ def test_a_question_leaves_a_working_day_over_weekends_and_holidays() -> None:
         ("scoring", monthly(day=14), "/deadline", "no working day"),
         ("scoring", monthly(day=15), "", ""),
         ("scoring", monthly("working_days_after_cutoff", working_days=1), "", ""),
+        # the first working day has only begun
+        ("scoring", monthly("working_days_after_cutoff", working_days=1, hour=0), "/deadline", "no working day"),
+        ("scoring", monthly("working_days_after_cutoff", working_days=1, hour=8), "/deadline", "no working day"),
+        ("scoring", monthly("working_days_after_cutoff", working_days=1, hour=8, minute=1), "", ""),
+        ("scoring", monthly("working_days_after_cutoff", working_days=2, hour=0), "", ""),
         ("scoring", monthly_from(2060, day=3), "/deadline", "Period 2060-M01: the deadline"),
         ("scoring", monthly_from(2060, day=14), "/deadline", "no working day"),
         ("scoring", monthly_from(2060, day=15), "", ""),
