@@ -200,8 +200,8 @@ GROUPS = (
     ),
     Group(
         "webhooks",
-        _tests("tests/unit/notifier", "webhook_states", "webhook_names"),
-        (_room("notifier/webhooks", "services/notifier/channels/webhook", "states", "names"),),
+        _tests("tests/unit/notifier", "webhook_states"),
+        (_room("notifier/webhooks", "services/notifier/channels/webhook", "states"),),
     ),
     Group(
         "formula",

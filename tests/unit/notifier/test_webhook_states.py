@@ -21,8 +21,10 @@ from services.notifier.channels.webhook.states import (
     Delivered,
     Gone,
     Refused,
+    Settlement,
     Unsigned,
     Untried,
+    jitter,
     rest,
     retry_after_of,
     settle,
@@ -48,6 +50,29 @@ def test_what_was_not_begun_is_not_counted() -> None:
         assert (settled.state, settled.attempts) == ("retry", 4)
     assert settle(0, UUID(int=1), Delivered(204), NOW).state == "delivered"
     assert settle(0, UUID(int=1), Gone(), NOW).reason == "gone"
+
+
+def test_a_settlement_says_why_and_when() -> None:
+    assert settle(3, UUID(int=1), Gone(), NOW) == Settlement("failed", None, "gone", 4)
+    assert settle(3, UUID(int=1), Delivered(200), NOW) == Settlement("delivered", None, None, 4)
+    assert settle(3, UUID(int=1), Untried(), NOW) == Settlement("retry", NOW, None, 3)
+    assert settle(3, UUID(int=1), Unsigned(), NOW) == Settlement("retry", NOW + timedelta(minutes=1), None, 3)
+    last = len(DELAYS)
+    assert settle(last, UUID(int=1), Refused(404, "no such"), NOW) == Settlement("failed", None, "404: no such", 10)
+    assert settle(last, UUID(int=1), Away(None, "x" * 600), NOW).reason == f"no answer: {'x' * 489}"
+
+
+@pytest.mark.parametrize(("failures", "seconds"), [(1, 5), (2, 10), (3, 20), (9, 1280), (10, 1800), (10_000, 1800)])
+def test_a_rest_is_twice_as_long_each_time(failures: int, seconds: int) -> None:
+    until = rest(failures, UUID(int=1), Away(503), NOW)
+    assert until == NOW + timedelta(seconds=seconds) * jitter(UUID(int=1), failures)
+
+
+def test_jitter_spreads_over_its_whole_range_and_differs_from_try_to_try() -> None:
+    found = [jitter(UUID(int=number << 3), 0) for number in range(1000)]
+    assert (min(found), max(found), len(set(found))) == (0.8, 0.8 + 999 / 2500, 1000)
+    assert len({jitter(UUID(int=9), number) for number in range(1, 11)}) == 10
+    assert jitter(UUID(int=0b111), 1) == jitter(UUID(int=0), 1), "the lowest bits of a UUIDv7 are left out"
 
 
 @given(st.integers(1, 10_000), st.uuids())

@@ -28,7 +28,7 @@ from shared.access import (
     offices_over,
     reach_of,
 )
-from shared.access.rights import Tree, answers_for, keeps_silences
+from shared.access.rights import Tree, answers_for, at_or_below, keeps_silences, keeps_webhooks
 
 PAGE = Path(__file__).resolve().parents[4] / "docs" / "access.md"
 TODAY = date(2026, 11, 27)
@@ -260,3 +260,39 @@ def test_a_notice_is_answered_by_its_person_in_office_and_the_agencys_system(
     principal: Principal, allowed: bool
 ) -> None:
     assert answers_for(principal, "p", "H99.01", TODAY) is allowed
+
+
+@pytest.mark.parametrize(
+    ("role", "scope", "agency", "own", "those_below"),
+    [
+        ("head", "submit", "H99.01", True, False),
+        ("head", "submit", "H99.01.A", False, False),
+        ("head", "read", "H99.01", False, False),
+        ("reviewer", "review", "H99.01", False, True),
+        ("reviewer", "review", "H99.01.A", False, True),
+        ("reviewer", "review", "H99.02", False, False),
+        ("administrator", "administer", "H99.01.A", True, True),
+        ("administrator", "administer", "H99.02", False, False),
+        ("operator", "operate", "H99.02", True, True),
+        ("operator", "read", "H99.02", False, False),
+    ],
+)
+def test_webhooks_are_kept_by_who_sends_those_about_others_by_who_reviews_and_all_by_who_administers(
+    role: Role, scope: Scope, agency: str, own: bool, those_below: bool
+) -> None:
+    tree = {"H99": None, "H99.01": "H99", "H99.01.A": "H99.01", "H99.02": "H99"}
+    for until, gives in ((None, True), (TODAY - timedelta(days=1), False)):
+        office = Office(role, "H99.01", Term(TODAY - timedelta(days=9), until))
+        principal = Principal("person", "p", "H99.01", frozenset({scope}), (office,))
+        assert keeps_webhooks(principal, agency, tree, TODAY) is (own and gives)
+        assert keeps_webhooks(principal, agency, tree, TODAY, below=True) is (those_below and gives)
+    system = Principal("agency", "H99.01", "H99.01", frozenset({"submit", "read"}))
+    assert keeps_webhooks(system, agency, tree, TODAY) is (agency == "H99.01")
+    assert not keeps_webhooks(system, agency, tree, TODAY, below=True)
+
+
+def test_an_agency_is_at_or_below_itself_and_all_above_it() -> None:
+    found = {(agency, above) for agency in TREE for above in TREE if at_or_below(agency, above, TREE)}
+    assert found == {
+        *((agency, agency) for agency in TREE), ("H99.01", "H99"), ("H99.01.A", "H99.01"), ("H99.01.A", "H99"),
+    }  # fmt: skip
