@@ -106,6 +106,11 @@ def deadline_inputs(state: ObligationChanged) -> list[Input]:
     planned = moment(state.planned_deadline)
     place = state.deadline_override
     own = ("", "") if place is None else (f" (thời hạn riêng thứ {place})", f" (override {place})")
+    if state.provisional:
+        own = (
+            f"{own[0]} – dự kiến, lịch nghỉ năm đó chưa công bố",
+            f"{own[1]} – provisional, the days off of that year are not announced yet",
+        )
     found.append(
         Input(("Hạn theo quy định và lịch làm việc", "Deadline by the rule and the calendar"),
               (planned + own[0], planned + own[1]))
@@ -152,7 +157,7 @@ def _rules(state: ObligationChanged, officer: str) -> list[Input]:
     if officer:
         basis = {
             "named": (" (nêu tên trong báo cáo)", " (named by the report)"),
-            "designated": (" (cán bộ đầu mối khi đến hạn)", " (on duty at the deadline)"),
+            "designated": (" (cán bộ đầu mối khi quá hạn)", " (on duty when it was found overdue)"),
         }.get(state.officer_basis or "", ("", ""))
         found.append(Input(("Người chịu trách nhiệm", "Who answers for it"), (officer + basis[0], officer + basis[1])))
     return found

@@ -64,6 +64,22 @@ def test_the_lines_that_count_add_up_to_the_score_and_those_taken_back_say_why()
     assert said["Người chịu trách nhiệm"] == "Lê Văn An (nêu tên trong báo cáo)"
 
 
+def test_a_deadline_of_a_year_that_nobody_has_announced_says_so() -> None:
+    for provisional in (False, True):
+        for place in (None, 2):
+            inputs = explain(state(provisional=provisional, deadline_override=place)).inputs
+            (said,) = [one.said for one in inputs if one.name[1] == "Deadline by the rule and the calendar"]
+            assert ("dự kiến, lịch nghỉ năm đó chưa công bố" in said[0]) is provisional
+            assert ("provisional, the days off of that year are not announced yet" in said[1]) is provisional
+            assert ("(thời hạn riêng thứ 2)" in said[0]) is (place == 2)
+
+
+def test_who_answers_for_what_is_overdue_is_said_as_it_was_determined() -> None:
+    inputs = explain(state(officer_id="o", officer_basis="designated", overdue=True), "Lê Văn An").inputs
+    (said,) = [one.said for one in inputs if one.name[1] == "Who answers for it"]
+    assert said == ("Lê Văn An (cán bộ đầu mối khi quá hạn)", "Lê Văn An (on duty when it was found overdue)")
+
+
 def test_a_report_in_time_says_so_and_no_points_have_no_sign() -> None:
     answered = state(line(1, "0"), line(2, "0", "1.b"), answer_version=1, answer_received_at=DEADLINE, score="0")
     explained = explain(answered)
