@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.contract.addressing import addresses, asked, closed_before, override_of, owes, submits
-from shared.contract.hierarchy import Parents, ParentSince, Tree
+from shared.contract.events.registry import LaterParent
+from shared.contract.hierarchy import NOBODY_ABOVE, Parents, ParentSince, Tree, parents_of
 
 CLOSING, DUE = date(2026, 10, 14), date(2026, 10, 19)
 
@@ -148,3 +149,11 @@ def test_nobody_owes_what_is_not_asked_and_a_request_reaches_whom_it_asks(
         assert asked(agency, regime, addressed, ())
     if addressed and asked(agency, regime, addressed, ()):
         assert addresses(addressed, agency.code)
+
+
+def test_a_records_parents_are_read_with_their_days() -> None:
+    later = (LaterParent(code="H99.05", since=date(2027, 1, 1)), LaterParent(code="H99.06", since=date(2028, 1, 1)))
+    found = parents_of("H99.02", later)
+    assert [found.on(date(year, 6, 1)) for year in (2026, 2027, 2028)] == ["H99.02", "H99.05", "H99.06"]
+    assert [*found.ever()] == ["H99.02", "H99.05", "H99.06"]
+    assert parents_of(None, ()) == NOBODY_ABOVE
