@@ -9,7 +9,14 @@ from uuid import UUID
 import pytest
 
 from services.intake.information import asking
-from services.intake.information.answers import Answer, Standing, addressee_state, answer_of, successors
+from services.intake.information.answers import (
+    Answer,
+    Standing,
+    addressee_state,
+    answer_of,
+    request_state,
+    successors,
+)
 from services.intake.information.asking import Question
 from services.intake.information.views import owing_of
 from services.intake.registry.gate import Proposal, admit
@@ -129,3 +136,77 @@ def test_where_files_have_taken_every_id_nothing_is_proposed() -> None:
     taken = [rig.request(name) for name in asking.next_ids(OFFICE, 0)]
     assert asking.proposals(question(), OFFICE, 0, taken[1:], NOW) is not None
     assert asking.proposals(question(), OFFICE, 0, taken, NOW) is None
+
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "places"),
+    [
+        ({}, []),
+        ({"deadline": NOW + HOUR}, []),
+        ({"deadline": NOW + HOUR - timedelta(seconds=1)}, ["/deadline"]),
+        ({"deadline": NOW + asking.MAX_TERM}, []),
+        ({"deadline": NOW + asking.MAX_TERM + timedelta(seconds=1)}, ["/deadline"]),
+        ({"regime": "HOI", "form": {}}, ["/form"]),
+        ({"form": {"figures": [{}] * 100, "narratives": [{}] * 20}}, []),
+        ({"form": {"figures": [{}] * 101, "narratives": [{}] * 21}}, ["/form/figures", "/form/narratives"]),
+        ({"form": {"a": {"b": {"c": {"d": {"e": []}}}}}}, []),
+        ({"form": {"a": {"b": {"c": {"d": {"e": {"f": "MẬT: g"}}}}}}}, ["/form"]),
+        ({"title": "MẬT: số hộ", "title_en": "MẬT: x", "question": "MẬT: x"}, ["/title", "/title_en", "/question"]),
+        ({"form": {"figures": [{"label": "MẬT: a"}, {"label": "MẬT: b"}]}}, ["/form"]),
+    ],
+)
+def test_a_question_keeps_within_bounds_and_every_fault_says_how_to_mend_it(
+    changes: dict[str, Any], places: list[str]
+) -> None:
+    found = asking.faults(question(**changes), NOW, HOUR)
+    assert [error.pointer for error in found] == places
+    for error in found:
+        said = (error.message, error.message_en, error.fix, error.fix_en)
+        assert all(said), error
+        assert len(set(said)) == 4, "one text stands for two"
+    if changes.get("deadline") == NOW + HOUR - timedelta(seconds=1):
+        assert found[0].message_en == "Too soon: it must be at least 1 hours from now."
+
+
+def test_what_is_asked_becomes_a_request_and_a_regime_as_the_gate_takes_them() -> None:
+    records: list[Any] = rig.records()
+    made = asking.proposals(question(title_en="Poor households"), OFFICE, 0, records, NOW)
+    assert made is not None
+    regime, request = (one.value for one in made)
+    assert regime == {
+        "code": f"TT-{OFFICE}", "regime_version": 1, "name": f"Trao đổi thông tin với Cơ quan {OFFICE}", "name_en": "",
+        "frequency": "adhoc", "effective_from": NOW.date().isoformat(), "submitters": [COMMUNE], "receiver": OFFICE,
+        "deadline": {"rule": "on_request"}, "remind_working_days": 1,
+        "form": asking.FREE_FORM | {"nil_allowed": True},
+    }  # fmt: skip
+    assert request == {
+        "request_id": f"TT-{OFFICE}-1", "regime": f"TT-{OFFICE}", "title": "Số hộ nghèo",
+        "title_en": "Poor households", "question": "Bao nhiêu?", "issued_at": NOW.isoformat(),
+        "deadline": (NOW + timedelta(days=2)).isoformat(), "agencies": [COMMUNE], "asked_by": OFFICE,
+    }  # fmt: skip
+    unknown = asking.proposals(question(), OFFICE, 0, [], NOW)
+    assert unknown is not None
+    assert unknown[0].value["name"] == f"Trao đổi thông tin với {OFFICE}"
+    named = asking.proposals(question(regime="HOI"), OFFICE, 0, records, NOW)
+    assert named is not None
+    assert named[-1].value["regime"] == "HOI"
+    own = asking.proposals(question(form={"figures": []}, title="T" * 400), OFFICE, 0, records, NOW)
+    assert own is not None
+    assert (own[0].value["name"], own[0].value["form"]) == ("T" * 300, {"figures": [], "nil_allowed": True})
+    assert asking.regime_of(question(), OFFICE) == f"TT-{OFFICE}"
+    assert asking.regime_of(question(form={}), OFFICE) is None
+    assert asking.regime_of(question(regime="HOI"), OFFICE) == "HOI"
+    assert asking.agencies_of(question(agencies=(COMMUNE, OFFICE)), OFFICE) == [OFFICE, COMMUNE]
+
+
+def test_an_answer_shows_what_was_sent_and_a_request_is_open_to_the_very_hour() -> None:
+    given = answer(figures={"A": "1"}, narratives={"N": "Đã xong"})
+    assert (given.agency, given.submission_id, given.version, given.received_at) == (COMMUNE, UUID(int=1), 1, NOW)
+    assert (given.figures, given.narratives, given.reason, given.refer_to) == ({"A": "1"}, {"N": "Đã xong"}, "", None)
+    referred = answer(**NIL, declines="referral", refer_to="H99.05")
+    assert (referred.reason, referred.refer_to) == ("Không quản lý.", "H99.05")
+    assert [request_state(None, NOW + late, NOW) for late in (HOUR, timedelta(), -HOUR)] == ["open", "open", "due"]
+    assert request_state(NOW, NOW - HOUR, NOW) == "withdrawn"

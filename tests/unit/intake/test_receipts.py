@@ -129,6 +129,26 @@ def test_a_withdrawn_key_proves_nothing_whenever_it_signed() -> None:
     assert key_of(jwk(key)) == key
 
 
+def test_a_key_is_published_as_rfc_8037_writes_it() -> None:
+    raw = bytes.fromhex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")  # RFC 8037, A.1
+    document = {
+        "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA",
+        "kid": "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+    }  # fmt: skip
+    key = PublicKey(thumbprint(raw), raw)
+    assert jwk(key) == document
+    assert key_of(document) == key
+    withdrawn = PublicKey(key.key_id, raw, datetime(2026, 11, 1, tzinfo=UTC))
+    assert jwk(withdrawn) == document | {"withdrawn_at": "2026-11-01T07:00:00+07:00", "reason": ""}
+    assert key_of(jwk(withdrawn)) == withdrawn
+
+
+@pytest.mark.parametrize("x", ["11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo!", "====", "11qY AYKx", None])
+def test_a_key_is_written_in_base64url_alone(x: str | None) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        key_of({"kty": "OKP", "crv": "Ed25519", "x": x})
+
+
 def test_a_key_is_named_by_what_it_is() -> None:
     """The vector of RFC 8037, A.3."""
     raw = key_of({"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}).raw

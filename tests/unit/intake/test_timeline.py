@@ -148,3 +148,41 @@ def test_a_report_that_could_not_be_judged_says_that_it_counts_against_nobody() 
     assert "chưa kiểm tra được" in timeline.steps[1].text
     assert "lỗi" not in timeline.steps[1].text
     assert "counts against nobody" in timeline.steps[1].text_en
+
+
+def test_each_entry_carries_what_it_is_about() -> None:
+    first = sent(2, 0, "returned").model_copy(update={"nil": True})
+    assert first.verdict is not None
+    taken = StepView(
+        step_id=new_id(), kind="withdrawn", name="rút", name_en="withdraw", at=at(0), by="cb-31",
+        role="reporting_officer", reason="", since=None, until=None, effect=None, answers=None,
+        submission_id=first.submission_id, version=2,
+    )  # fmt: skip
+    written, told_once = line(3, 0.2), notice("call", 1, outcome="rang")
+    received, step, verdict, scored, last = timeline_of(
+        first, obligation([first], [written], [told_once], steps=[taken])
+    ).steps
+    assert (received.version, received.text) == (2, "Đã nhận phiên bản 2, không phát sinh, do cb-31 gửi")
+    assert received.text_en == "Version 2 received, nothing to report, sent by cb-31"
+    assert (step.version, step.taken, step.text) == (2, taken, "Rút, do cán bộ đầu mối cb-31"), "at the same moment"
+    assert (verdict.version, verdict.verdict_id) == (2, first.verdict.verdict_id)
+    assert (scored.line, last.notice) == (written, told_once)
+    assert (last.text, last.text_en) == ("call, cho cán bộ đầu mối: rang", "call, to the reporting officer: rang")
+    plain = timeline_of(sent(1, 0), None).steps[0]
+    assert plain.text_en == "Version 1 received, sent by cb-31"
+    unable = timeline_of(sent(3, 0, "not_judged"), obligation([])).steps[1]
+    assert (unable.version, unable.verdict_id is None) == (3, False)
+
+
+def test_lines_of_one_moment_stand_in_the_order_in_which_they_were_written() -> None:
+    version = sent(1, 0)
+    steps = timeline_of(version, obligation([version], [line(seq, 1) for seq in (9, 10, 2)])).steps
+    assert [step.line.seq for step in steps if step.line] == [2, 9, 10]
+
+
+def test_what_is_left_out_of_either_list_is_said() -> None:
+    version = sent(1, 0)
+    whole = obligation([version])
+    for left_out in ("notices_truncated", "submissions_truncated"):
+        assert timeline_of(version, whole.model_copy(update={left_out: True})).truncated
+    assert not timeline_of(version, whole).truncated
