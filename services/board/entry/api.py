@@ -21,16 +21,13 @@ from services.board.entry.domain import Content
 from services.board.entry.store import Draft, Task
 from services.board.entry.views import Note, Source
 from services.board.pages.through_intake import Intake, items, moment
-from services.board.pages.web import Site, Visit
+from services.board.pages.web import MAX_ENTRY_BYTES, Site, Visit
 from services.board.pages.words import Pair
 from services.board.readmodel import queries
 from shared.contract.events import obligation_key
 from shared.contract.events.registry import Form
 from shared.reports.limits import MAX_BODY_BYTES
 from shared.web.errors import Problem, not_found
-
-#: of a form with a report of the greatest size: each byte as %XX, and the names of its fields
-MAX_FORM_BYTES = 4 * MAX_BODY_BYTES
 
 CLASSIFIED = Note(
     "error",
@@ -98,7 +95,7 @@ class Entry:
 
     async def act(self, visit: Visit) -> Response:
         """Keep what was typed, and check or send it, as the pressed button says."""
-        fields = await self._site.sent(visit, MAX_FORM_BYTES)
+        fields = await self._site.sent(visit, MAX_ENTRY_BYTES)
         if visit.person is None:
             return visit.show("entry_kept.html.j2", 403, kept={**fields, "csrf": ""}, typed=())
         task, names = await self._task(visit)

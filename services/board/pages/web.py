@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 from fastapi import Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import ClientDisconnect
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from services.board.accounts.signing_in import Accounts
@@ -29,10 +31,11 @@ from services.board.viewing import Person, View, decides, roles_on, runs_the_sys
 from shared.contract.reporting_window import local_day
 from shared.contract.words import period_words
 from shared.postgres.database import Database, ReadTransaction
+from shared.reports.limits import MAX_BODY_BYTES
 from shared.runtime.clock import Clock
 from shared.telemetry.logging import get_logger
 from shared.web.app import place_of, read_body
-from shared.web.errors import FORBIDDEN, Problem, forbidden
+from shared.web.errors import FORBIDDEN, UNAVAILABLE, Problem, forbidden
 from shared.web.problems import problem_for
 
 log = get_logger()
@@ -46,6 +49,10 @@ LANGUAGE_COOKIE = "lang"
 #: of a question that a page asks by itself: nobody need sit before it, so it keeps no session alive
 POLL = "board-poll"
 MAX_FORM_BYTES = 64 * 1024
+#: of a form with a report of the greatest size: each byte as %XX, and the names of its fields
+MAX_ENTRY_BYTES = 4 * MAX_BODY_BYTES
+#: what a page shows of what was typed, to be recognised
+MOST_SHOWN = 12
 #: of one form: a report's figures, texts and cells, and what stands beside them
 MOST_FIELDS = 15_000
 #: nothing but our own style sheet and scripts, without eval, and forms and questions to ourselves
@@ -99,7 +106,7 @@ _TEMPLATES.globals.update(
     answers=words.ANSWERS, choices=words.CHOICES, waiting=words.WAITING, steps={**words.STEPS, **words.WAIVER_STEPS},
     waiver_states=words.WAIVER_STATES, sign_ins=words.SIGN_INS, kinds=words.KINDS,
     outcomes_of=words.VERDICTS, requests=words.REQUESTS, page_of_request=steps.page_of_request,
-    page_of_lateness=steps.page_of_lateness,
+    page_of_lateness=steps.page_of_lateness, most_shown=MOST_SHOWN,
 )  # fmt: skip
 
 Handler = Callable[["Visit"], Awaitable[Response]]
@@ -218,7 +225,7 @@ class Site:
                             return _to_sign_in(request)
                         answer = await handler(visit)
             except Exception as error:
-                answer = _trouble(error, request, language)
+                answer = await self._in_trouble(error, request, language, acting=acting)
             if "lang" in request.query_params:
                 answer.set_cookie(LANGUAGE_COOKIE, language, max_age=31_536_000, samesite="lax", httponly=True)
             return answer
@@ -234,8 +241,18 @@ class Site:
         except _OtherSession as other:
             fields = other.fields
         csrf = visit.known.csrf if visit.known is not None and visit.person is not None else ""
-        typed = [text for name, text in fields.items() if text and name not in ("csrf", steps.STEP, steps.ONCE)]
-        return visit.show("entry_kept.html.j2", 403, kept={**fields, "csrf": csrf}, typed=typed)
+        return visit.show("entry_kept.html.j2", 403, kept={**fields, "csrf": csrf}, typed=_typed(fields))
+
+    async def _in_trouble(self, error: Exception, request: Request, language: str, *, acting: bool) -> Response:
+        """The problem as a page; that of a form which could not be done now holds what was typed, to be sent again."""
+        if not acting or request.method != "POST" or problem_for(error).status < 500:
+            return _trouble(error, request, language)
+        try:
+            kept = getattr(request.state, "sent", None) or await self._read(request, MAX_ENTRY_BYTES)
+        except (Problem, ClientDisconnect):  # not from a page of ours, or it never came whole
+            return _trouble(error, request, language)
+        once = steps.ONCE in kept or "after" in kept  # what the Idempotency-Key is made of
+        return _trouble(error, request, language, "not_done.html.j2", kept=kept, typed=_typed(kept), once=once)
 
     async def _caller(self, request: Request, language: str, known: Known | None) -> Visit:
         if known is None:
@@ -293,16 +310,19 @@ class Site:
 
         Raises 403 for one that another site sent.
         """
-        request = visit.request
+        return await self._read(visit.request, most_bytes)
+
+    async def _read(self, request: Request, most_bytes: int) -> dict[str, str]:
         fetched, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
         if fetched not in (None, "same-origin") or (origin is not None and origin != self._origin):
             raise _foreign_form()
         if fetched is None and origin is None:
             raise _foreign_form()
         body = await read_body(request, most_bytes)
-        if len(body) <= MAX_FORM_BYTES:
-            return _fields(body)
-        return await asyncio.to_thread(_fields, body)  # of a large one some hundredths of a second
+        # of a large one it takes some hundredths of a second
+        fields = _fields(body) if len(body) <= MAX_FORM_BYTES else await asyncio.to_thread(_fields, body)
+        request.state.sent = fields
+        return fields
 
 
 def _fields(body: bytes) -> dict[str, str]:
@@ -312,6 +332,15 @@ def _fields(body: bytes) -> dict[str, str]:
     except ValueError:  # no page of ours has so many
         raise _foreign_form() from None
     return {name.replace("\x00", ""): values[0].replace("\x00", "") for name, values in sent.items()}
+
+
+_CODE = re.compile(r"[a-z_]+")
+
+
+def _typed(fields: Mapping[str, str]) -> list[str]:
+    """What a person typed in a form, without what the page itself put there and the codes of choices."""
+    own = {"csrf", steps.STEP, steps.ONCE, "draft", "after"}
+    return [text for name, text in fields.items() if text and name not in own and not _CODE.fullmatch(text)]
 
 
 _FOREIGN_FORM = (
@@ -403,13 +432,23 @@ def own_path(path: str) -> str:
     return path if not parts.scheme and not parts.netloc else "/"
 
 
-def _trouble(error: Exception, request: Request, language: str) -> Response:
+#: what a service tells machines of such trouble, about headers and keys, in words for people
+_ASK_LATER = (
+    "Hệ thống đang chờ một thành phần hoạt động trở lại, thường chỉ vài giây. Hãy thử lại sau một lát.",
+    "Part of the system is away, mostly for a few seconds. Try again in a little while.",
+)
+
+
+def _trouble(
+    error: Exception, request: Request, language: str, template: str = "problem.html.j2", **values: Any
+) -> Response:
     """The problem as a page: what is wrong, and what to do."""
     problem = problem_for(error)
     if problem.status == 500:
         log.exception("A page failed.", action="http.failed", path=place_of(request.scope))
     elif problem is not error and problem.status == 503:
         log.warning("A page met infrastructure trouble.", action="http.unavailable", error=type(error).__name__)
-    answer = _rendered("problem.html.j2", language, request, problem.status, visit=None, problem=problem)
+    values["detail"] = _ASK_LATER if problem.detail == UNAVAILABLE.meaning else (problem.detail, problem.detail_en)
+    answer = _rendered(template, language, request, problem.status, visit=None, problem=problem, **values)
     answer.headers.update(problem.headers)
     return answer
