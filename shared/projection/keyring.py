@@ -16,7 +16,7 @@ from typing import Any, get_args
 import msgspec
 from sqlalchemy import MetaData, text
 
-from shared.access import BY_TOKENS, SCOPES, Office, Principal, PrincipalKind, Scope, Term, duty_of
+from shared.access import BY_TOKENS, SCOPES, Office, Principal, PrincipalKind, Scope, Term, delegated_by, duty_of
 from shared.consuming.applying import Handle
 from shared.consuming.batch import Batch
 from shared.contract.events import KeyRegistered, OfficerRegistered, PersonRegistered
@@ -37,9 +37,18 @@ POLL_SECONDS, MAX_AGE_SECONDS = 1.0, 5.0
 #: other keys that are remembered; the oldest go first
 MAX_REMEMBERED = 10_000
 
-_COLUMNS = """
+#: the records of the heads by whom the person's offices are delegated
+_HEADS = """
+    (SELECT CAST(json_agg(json_build_object('id', named.id, 'offices', h.offices, 'agency', d.agency, 'role', d.role))
+                 AS text)
+       FROM (SELECT DISTINCT held ->> 'delegated_by' AS id FROM jsonb_array_elements(p.offices) AS held
+              WHERE held ->> 'delegated_by' IS NOT NULL) AS named
+       LEFT JOIN access_people h ON h.person_id = named.id
+       LEFT JOIN access_officers d ON d.officer_id = named.id AND d.active)
+"""
+_COLUMNS = f"""
     k.key_id, k.sha256, k.principal_kind, k.principal_id, k.scopes, k.expires_at, k.revoked_at,
-    p.agency, CAST(p.offices AS text), o.agency, o.role, o.regimes
+    p.agency, CAST(p.offices AS text), o.agency, o.role, o.regimes, {_HEADS}
 """
 # an officer on duty has an office too: a person may have a record of either kind, or of both
 _HOLDERS = """
@@ -54,13 +63,13 @@ _SIGNERS = text("""
     SELECT key_id, principal_id, public_key, scopes, expires_at, revoked_at FROM access_keys
      WHERE principal_kind = 'issuer' AND public_key IS NOT NULL
 """)
-_PERSON = text("""
-    SELECT p.agency, CAST(p.offices AS text), o.agency, o.role, o.regimes
+_PERSON = text(f"""
+    SELECT p.agency, CAST(p.offices AS text), o.agency, o.role, o.regimes, {_HEADS}
       FROM (SELECT CAST(:id AS text) AS id) AS asked
       LEFT JOIN access_people p ON p.person_id = asked.id
       LEFT JOIN access_officers o ON o.officer_id = asked.id AND o.active
      WHERE p.person_id IS NOT NULL OR o.officer_id IS NOT NULL
-""")
+""")  # noqa: S608 - text of this module
 _USES = {"key_id": "text", "at": "timestamptz"}
 _USED = text(f"""
     INSERT INTO access_key_uses AS kept (key_id, last_used_at) SELECT key_id, at FROM {unnest(_USES)} ORDER BY key_id
@@ -69,13 +78,28 @@ _USED = text(f"""
 
 
 class _StoredOffice(msgspec.Struct):
-    """What is read of an office: a deputy's delegation opens nothing here."""
+    """What is read of an office."""
 
     role: str
     agency: str
     since: date
     until: date | None = None
     regimes: tuple[str, ...] = ()
+    delegated_by: str | None = None
+
+
+class _Head(msgspec.Struct):
+    """Who delegated, with the offices of the records of person and officer."""
+
+    id: str
+    offices: list[_StoredOffice] | None
+    agency: str | None
+    role: str | None
+
+    @property
+    def held(self) -> list[Office]:
+        duty = [duty_of(self.role, self.agency, ())] if self.role is not None and self.agency is not None else []
+        return [*map(_office, self.offices or ()), *duty]
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,15 +281,19 @@ def _known(scopes: Collection[str]) -> frozenset[Scope]:
 
 def _holder(person_id: str, scopes: frozenset[Scope], row: Sequence[Any]) -> Principal:
     """The person with the offices of the records of person and officer."""
-    agency, offices, officers_agency, role, regimes = row
+    agency, offices, officers_agency, role, regimes, heads = row
     duty = (duty_of(role, officers_agency, regimes),) if role is not None else ()
-    held = offices_of(offices) if offices else ()
+    held = offices_of(offices, heads) if offices else ()
     return Principal("person", person_id, agency or officers_agency, scopes, (*held, *duty))
 
 
-def offices_of(stored: str) -> tuple[Office, ...]:
-    """The offices of a person as a copy keeps them, in JSON."""
-    return tuple(map(_office, msgspec.json.decode(stored, type=list[_StoredOffice])))
+def offices_of(stored: str, heads: str | None = None) -> tuple[Office, ...]:
+    """The offices of a person as a copy keeps them, in JSON; a delegation counts with the heads who gave it."""
+    delegating = {head.id: head.held for head in msgspec.json.decode(heads, type=list[_Head])} if heads else {}
+    return tuple(
+        delegated_by(_office(held), delegating.get(held.delegated_by, ())) if held.delegated_by else _office(held)
+        for held in msgspec.json.decode(stored, type=list[_StoredOffice])
+    )
 
 
 def _office(stored: _StoredOffice) -> Office:

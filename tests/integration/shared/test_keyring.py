@@ -133,6 +133,40 @@ async def test_a_persons_key_operates_by_the_office_that_the_copy_holds(database
     assert "Trần" not in kept
 
 
+async def test_a_deputy_acts_while_a_head_of_the_agency_delegates(database: Database) -> None:
+    def holding(person_id: str, version: int = 1, **office: Any) -> PersonRegistered:
+        held = {"agency": "H99.01", "since": date(2026, 1, 1), **office}
+        fields = {"person_id": person_id, "agency": "H99.01", "name": "Trần Thị B", "offices": [held]}
+        return PersonRegistered.model_validate({**fields, "version": version})
+
+    def officer(officer_id: str, role: str) -> OfficerRegistered:
+        fields = {"officer_id": officer_id, "agency": "H99.01", "name": "Lê C", "email": "c@example.vn", "role": role}
+        return OfficerRegistered.model_validate({**fields, "version": 1})
+
+    keyring, day = CopiedKeyring("validator", database, SystemClock()), date(2026, 6, 1)
+    await follow(
+        database, holding("head", role="head", until=date(2026, 6, 30)), officer("duty", "head"),
+        officer("clerk", "reporting_officer"),
+        *(
+            holding(f"of-{by}", role="deputy", delegated_by=by, until=date(2026, 12, 31), document="12/GUQ")
+            for by in ("head", "duty", "clerk", "nobody")
+        ),
+    )  # fmt: skip
+
+    async def submits(person_id: str, on: date = day) -> bool:
+        found = await keyring.person(person_id, BY_TOKENS)
+        assert found is not None
+        return may(found, "submit", "H99.01", {}, on)
+
+    assert [await submits(f"of-{by}") for by in ("head", "duty", "clerk", "nobody")] == [True, True, False, False]
+    assert not await submits("of-head", date(2026, 7, 1)), "the delegation ends with the head's office"
+    key = new_key()
+    await follow(database, event(key, principal_kind="person", principal_id="of-head", scopes=("submit",)))
+    found = await keyring.principal_of(presented(key))
+    assert found is not None
+    assert may(found, "submit", "H99.01", {}, day)
+
+
 async def used(database: Database) -> dict[str, datetime]:
     async with database.read_transaction() as tx:
         return {row.key_id: row.last_used_at for row in await tx.execute(text("SELECT * FROM access_key_uses"))}
