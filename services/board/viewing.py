@@ -5,11 +5,12 @@ One rule decides for all services (shared/access); nothing of it is written agai
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
 from shared.access import RIGHTS, Office, Principal, Role, Scope, may, may_anywhere, offices_over, reach_of
+from shared.access.rights import answers_for, decides_waivers
 
 #: what a person's session may do by itself; the owning services look again at every action
 _SCOPES = frozenset[Scope]({"read", "submit", "review", "administer", "operate"})
@@ -89,6 +90,18 @@ def decides(person: Person, on: date) -> bool:
 def may_here(person: Person, scope: Scope, agency: str, regime: str, tree: Mapping[str, str | None], on: date) -> bool:
     """Whether the person may do this for what the agency owes under the regime. `tree`: those above the agency."""
     return may(_principal(person), scope, agency, tree, on, regime)
+
+
+def decides_waiver(
+    person: Person, agencies: Collection[str], regime: str, tree: Mapping[str, str | None], on: date
+) -> bool:
+    """Whether the person may decide a waiver for these agencies. `tree`: those above each."""
+    return decides_waivers(_principal(person), agencies, regime, tree, on)
+
+
+def answers(person: Person, on: date) -> bool:
+    """Whether the person may answer an escalation of which they were told."""
+    return answers_for(_principal(person), person.person_id, person.agency, on)
 
 
 def roles_over(

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import date
 from typing import Literal
 
@@ -42,6 +42,8 @@ RIGHTS: Mapping[str, Right] = {
     "administrator": _right("below", "read", "administer"),
     "operator": _right("everywhere", "operate"),
 }
+#: in which roles people approve waivers
+APPROVERS: frozenset[str] = frozenset({"provincial_office", "chair", "administrator"})
 #: what the key of an agency's system may do, for the agency itself alone
 OF_AGENCIES: frozenset[Scope] = frozenset({"submit", "read"})
 #: what an operator's key may do, everywhere
@@ -96,6 +98,19 @@ def answers_for(principal: Principal, person: str, agency: str, on: date) -> boo
         return may(principal, "submit", agency, {}, on)
     in_office = may_anywhere(principal, "submit", on) or may_anywhere(principal, "review", on)
     return principal.kind == "person" and principal.id == person and in_office
+
+
+def decides_waivers(principal: Principal, agencies: Collection[str], regime: str, tree: Tree, on: date) -> bool:
+    """Whether the principal may decide a waiver for all these agencies; nobody does who asked for it."""
+    scopes: tuple[Scope, ...] = ("review", "administer")
+    return all(
+        any(
+            office.role in APPROVERS
+            for scope in scopes
+            for office in offices_over(principal, scope, agency, tree, on, regime)
+        )
+        for agency in agencies
+    )
 
 
 def may_anywhere(principal: Principal, scope: Scope, on: date) -> bool:

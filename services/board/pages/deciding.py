@@ -20,7 +20,8 @@ from services.board.pages.through_intake import Intake, Outcome, items, moment, 
 from services.board.pages.web import Site, Visit
 from services.board.readmodel import queries
 from services.board.readmodel.queries import Line
-from services.board.viewing import may_here, roles_over
+from services.board.viewing import roles_over
+from shared.access import Role
 from shared.contract.events import ObligationChanged, obligation_key
 from shared.web.errors import not_found
 
@@ -152,7 +153,6 @@ class Deciding:
     async def _version(
         self, visit: Visit, matter: Matter, submission: UUID, outcome: Outcome | None = None
     ) -> Response:
-        assert visit.person is not None, "the page is not public"
         state = matter.state
         path = f"/v1/submissions/{submission}"
         document = await self._intake.shown_after(visit, outcome, path, {"agency": state.agency})
@@ -161,10 +161,9 @@ class Deciding:
         if document.get("obligation") != matter.key:
             raise not_found("bài nộp này", "such submission")
         lifecycle, officer = document.get("lifecycle") or {}, string(document.get("officer"))
-        possible = [(string(one.get("step")), one.get("who") or ()) for one in items(lifecycle.get("possible"))]
         sends = visit.sends.sees(state.agency, state.regime)
-        roles = roles_over(visit.person, state.agency, state.regime, visit.above(state.agency), visit.today)
-        forms = steps.of_version(possible, string(lifecycle.get("state")), roles, sends=sends)
+        mine = steps.mine(items(lifecycle.get("possible")), _roles(visit, state))
+        forms = steps.of_version(mine, string(lifecycle.get("state")))
         async with self._site.reading(visit) as snapshot:
             taken = await queries.steps_about(snapshot, matter.key, _number(document.get("version")))
         content, previous = await self._content(visit, state, document)
@@ -192,19 +191,18 @@ class Deciding:
 
     async def _asking(self, visit: Visit, matter: Matter, outcome: Outcome | None = None) -> Response:
         state, sends = matter.state, visit.sends.sees(matter.state.agency, matter.state.regime)
-        unlocks = self._reviews(visit, state)
-        if not sends and not unlocks:
+        roles = _roles(visit, state)
+        if not roles:
             raise not_found("trang này", "such page")
         document = await self._intake.shown_after(visit, outcome, *detail_of(state))
         if document is None:
             return self._show(visit, "asking.html.j2", matter, None, [], outcome)
-        asked, forms = _asked(document), []
-        waits = {one["kind"] for one in asked if one["answer"] is None and one["version"] is None}
-        if sends and state.owed and state.standing != "fulfilled" and "extension_requested" not in waits:
+        asked, forms, mine = _asked(document), [], steps.mine(items(document.get("possible")), roles)
+        if "extension_requested" in mine and state.owed and state.standing != "fulfilled":
             forms.append(steps.EXTENSION)
-        if sends and state.lines and "appeal_made" not in waits:
+        if "appeal_made" in mine and state.lines:
             forms.append(steps.SCORE_APPEAL)
-        if unlocks and state.locks_at is not None and visit.now > state.locks_at:
+        if "unlocked" in mine and state.locks_at is not None and visit.now > state.locks_at:
             forms.append(steps.UNLOCK)
         people = await self._intake.names(visit, [one["by"] for one in asked])
         return self._show(
@@ -222,11 +220,11 @@ class Deciding:
         if not found:
             raise not_found("đề nghị này", "such request")
         (asked,) = found
-        decides = asked["answer"] is None and self._reviews(visit, matter.state)
+        forms = steps.of_request(form, steps.mine(asked["decisions"], _roles(visit, matter.state)), asked["until"])
         ids = [asked["by"], *([asked["answer"]["by"]] if asked["answer"] else [])]
         return self._show(
-            visit, "request.html.j2", matter, document, [_filled(form, asked)] if decides else [], outcome, asks=asks,
-            asked=asked, people=await self._intake.names(visit, ids),
+            visit, "request.html.j2", matter, document, forms, outcome, asks=asks, asked=asked,
+             people=await self._intake.names(visit, ids),
         )  # fmt: skip
 
     def _show(
@@ -246,10 +244,11 @@ class Deciding:
             acts=self._intake.acts, **matter.called, **more,
         )  # fmt: skip
 
-    def _reviews(self, visit: Visit, state: ObligationChanged) -> bool:
-        """Whether the person reviews what this agency owes, and so may decide; who decides what, intake says."""
-        assert visit.person is not None, "the page is not public"
-        return may_here(visit.person, "review", state.agency, state.regime, visit.above(state.agency), visit.today)
+
+def _roles(visit: Visit, state: ObligationChanged) -> frozenset[Role | str]:
+    """In which roles the person sends or reviews what this agency owes."""
+    assert visit.person is not None, "the page is not public"
+    return roles_over(visit.person, state.agency, state.regime, visit.above(state.agency), visit.today)
 
 
 def _waiting(found: Mapping[str, Any]) -> Waiting:
@@ -276,16 +275,7 @@ def _step(found: Mapping[str, Any]) -> dict[str, Any]:
     texts = {name: string(found.get(name)) for name in ("step_id", "kind", "by", "role", "reason", "answers", "effect")}
     moments = {name: moment(found.get(name)) for name in ("at", "since", "until")}
     about = {"version": found.get("version"), "submission_id": string(found.get("submission_id"))}
-    return {**texts, **moments, **about}
-
-
-def _filled(form: Form, request: Mapping[str, Any]) -> Form:
-    """The form that decides this request: an extension as it was asked for, an appeal with what it can give."""
-    if form is steps.EXTENSION_DECISION:
-        return steps.with_value(form, "until", steps.as_typed(request["until"]))
-    if form is steps.APPEAL_DECISION and request["version"] is None:
-        return steps.with_options(form, ("relief", "dismiss"))
-    return form
+    return {**texts, **moments, **about, "decisions": items(found.get("decisions"))}
 
 
 def offered(known: Mapping[str, tuple[str, Form]], given: Mapping[str, str]) -> tuple[str, Form]:

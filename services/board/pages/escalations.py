@@ -20,7 +20,7 @@ from services.board.pages.through_intake import items, moment
 from services.board.pages.web import Site, Visit
 from services.board.readmodel import queries
 from services.board.readmodel.queries import PAGE_ROWS
-from services.board.viewing import roles_on
+from services.board.viewing import answers, roles_on
 from shared.web.errors import not_found
 
 
@@ -97,6 +97,7 @@ class Escalations:
         return visit.show(
             "escalation.html.j2", refused.status if refused else 200, line=line, notice=notice,
             rung=climbs.rung_of(step), told_at=at, colleagues=colleagues, acts=self._site.actor.can("notifier"),
+            answers_it=answers(visit.person, visit.today),
             course=climbs.course_of(row, names, visit.now), refused=refused, what=what,
             given=given if refused and given else {},
             outcome=_outcome(answer.document) if isinstance(answer, Done) else None, **named,

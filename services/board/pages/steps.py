@@ -10,14 +10,13 @@ import hmac
 import json
 import re
 import secrets
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 from urllib.parse import quote
 
 from services.board.pages.words import Pair
-from shared.access import Scope
 from shared.runtime.clock import LOCAL_ZONE
 
 #: what a form is known by, in addresses and in its hidden field
@@ -230,9 +229,6 @@ WAIVER_DECISION = Form(
         _reason(("Lý do (cần khi không chấp thuận)", "Reason (needed to refuse)"), required=False),
     ),
 )  # fmt: skip
-#: for what a person may decide on waivers
-WAIVER_SCOPES: tuple[Scope, ...] = ("review", "administer")
-
 #: what is asked for, as in an address -> the step that asks, where its decision goes, and its form
 REQUESTS: Mapping[str, tuple[str, str, Form]] = {
     "gia-han": ("extension_requested", "/v1/extensions/{id}/decision", EXTENSION_DECISION),
@@ -289,24 +285,37 @@ def page_of_request(kind: str, obligation: str, step_id: str) -> str:
     return f"/nghia-vu/{obligation}/de-nghi/{_ASKED[kind]}/{step_id}" if kind in _ASKED else ""
 
 
-def of_version(
-    possible: Collection[tuple[str, Collection[str]]], state: str, roles: Collection[str], *, sends: bool
-) -> list[Form]:
-    """The forms about a version of the report for somebody in these roles there.
+def mine(possible: Sequence[Mapping[str, Any]], roles: Collection[str]) -> dict[str, list[str]]:
+    """Of what intake says is possible, the steps that somebody in these roles may take, each with what it can give."""
+    return {
+        str(one.get("step")): [str(effect) for effect in one.get("effects") or ()]
+        for one in possible
+        if not set(one.get("who") or ()).isdisjoint(roles)
+    }
 
-    possible: what intake says can be done now, each step with the roles that may. sends: whether the person sends the
-    agency's reports, and so explains and appeals for it.
-    """
-    mine = {step for step, who in possible if set(who) & set(roles)}
+
+def of_version(mine: Collection[str], state: str) -> list[Form]:
+    """The forms about a version of the report in this state, for somebody who may take these steps."""
     found = [CERTIFICATION] if "certified" in mine else []
     decisions = tuple(option for option, step in (("approve", "approved"), ("rework", "rework")) if step in mine)
     if decisions:
         found.append(with_options(REVIEW, decisions))
-    if sends and state == "to_explain":
+    if "explanation_given" in mine:
         found.append(EXPLANATION)
-    if sends and state in ("returned", "rework"):
+    if "appeal_made" in mine and state in ("returned", "rework"):
         found.append(VERDICT_APPEAL)
     return [*found, WITHDRAWAL] if "withdrawn" in mine else found
+
+
+def of_request(form: Form, mine: Mapping[str, Collection[str]], until: datetime | None) -> list[Form]:
+    """The form that decides a request, for somebody who may decide it so: each step with what it can give."""
+    if not mine:
+        return []
+    if form is EXTENSION_DECISION:  # as it was asked for
+        return [with_value(form, "until", as_typed(until))]
+    if form is APPEAL_DECISION:
+        return [with_options(form, (*mine.get("appeal_upheld", ()), "dismiss"))]
+    return [form]
 
 
 def with_options(form: Form, values: Collection[str]) -> Form:

@@ -15,7 +15,7 @@ from services.board.pages.steps import Form
 from services.board.pages.through_intake import Intake, Outcome, moment, said_to, string
 from services.board.pages.web import Site, Visit
 from services.board.readmodel import queries
-from services.board.viewing import may_here
+from services.board.viewing import decides_waiver
 from shared.web.errors import not_found
 
 
@@ -95,7 +95,7 @@ class Waivers:
     async def _show(self, visit: Visit, outcome: Outcome | None = None) -> Response:
         document = await self._intake.shown_after(visit, outcome, _path(visit), {})
         waiver = _waiver(document) if document is not None else None
-        forms = [steps.WAIVER_DECISION] if waiver and waiver.state == "open" and self._decides(visit, waiver) else []
+        forms = [steps.WAIVER_DECISION] if waiver and self._decides(visit, waiver) else []
         return visit.show(
             "waiver.html.j2", outcome.status if outcome else 200, waiver=waiver, outcome=outcome,
             forms=self._intake.offered(forms, outcome), new_once=steps.new_once, acts=self._intake.acts,
@@ -110,17 +110,17 @@ class Waivers:
         return {"regimes": regimes, "people": await self._intake.names(visit, ids)}
 
     def _asks(self, visit: Visit) -> bool:
+        """Whether the person sends every report of the own agency, and so asks for it."""
         assert visit.person is not None, "the page is not public"
-        return visit.person.agency in visit.sends.agencies
+        return visit.person.agency in visit.sends.whole
 
     def _decides(self, visit: Visit, waiver: Waiver) -> bool:
-        """Whether the person reviews or administers whoever asks, and so may decide; intake looks again."""
+        """Whether the request waits and the person may decide it, which nobody does who asked; intake looks again."""
         assert visit.person is not None, "the page is not public"
-        above = visit.above(waiver.agency)
-        return any(
-            may_here(visit.person, scope, waiver.agency, waiver.regime, above, visit.today)
-            for scope in steps.WAIVER_SCOPES
-        )
+        agencies = (waiver.agency, *waiver.agencies)
+        above = {code: parent for agency in agencies for code, parent in visit.above(agency).items()}
+        waits = waiver.state == "open" and waiver.asked_by != visit.person.person_id
+        return waits and decides_waiver(visit.person, agencies, waiver.regime, above, visit.today)
 
 
 def _path(visit: Visit) -> str:

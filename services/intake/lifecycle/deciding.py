@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from typing import get_args
 from uuid import UUID
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from services.intake.lifecycle import states, table
 from services.intake.lifecycle.states import History, Taken, Version
@@ -97,8 +99,41 @@ def judge(
 
 
 def possible_now(history: History, version: Version) -> list[Transition]:
-    """What people can do with a version as it stands."""
-    return _possible(history, "report", states.state_of(history, version), version)
+    """What people can do with a version as it stands, and ask for about it."""
+    found = _possible(history, "report", states.state_of(history, version), version)
+    return found + _can_be_asked(history, ("explanation", "appeal"), version)
+
+
+def possible_about(history: History) -> list[Transition]:
+    """What people can do about the obligation itself, whatever was sent for it."""
+    return _can_be_asked(history, ("extension", "appeal"), None) + table.possible("lock", "open")
+
+
+def possible_decisions(history: History, request: Taken) -> list[Transition]:
+    """How people can decide an extension, an explanation or an appeal; of any other step, and once decided: none."""
+    thing = table.thing_of(request.kind)
+    asks = ASKED_BY.get(thing) == request.kind and states.asked_state(history, request) == "asked"
+    return table.possible(thing, "asked") if asks else []
+
+
+def possible_effects(history: History, request: Taken) -> list[AppealEffect]:
+    """What upholding an appeal can give."""
+    given: tuple[AppealEffect, ...] = get_args(AppealEffect)
+    version = history.version(request.submission_id)
+    wanted = Wanted("appeal_upheld", request.submission_id, request.step_id)
+    return [effect for effect in given if _obstacle(history, replace(wanted, effect=effect), version) is None]
+
+
+def _can_be_asked(history: History, things: Sequence[Thing], version: Version | None) -> list[Transition]:
+    """Steps that ask for these things about a version, or about the obligation alone."""
+    submission_id = None if version is None else version.submission_id
+    wanted = [Wanted(ASKED_BY[thing], submission_id) for thing in things]
+    return [
+        row
+        for one in wanted
+        if _state(history, (row := table.by_kind(one.kind)).thing, one, version) in row.sources
+        and _obstacle(history, one, version) is None
+    ]
 
 
 def _possible(history: History, thing: Thing, state: str, version: Version | None) -> list[Transition]:

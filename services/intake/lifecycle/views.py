@@ -23,6 +23,12 @@ class PossibleStep(BaseModel):
     name_en: str = Field(examples=["withdraw"])
 
 
+class PossibleDecision(PossibleStep):
+    """A decision that is possible now on what was asked for."""
+
+    effects: list[AppealEffect] = Field(description="Khiếu nại được chấp nhận cho được gì / what upholding it can give")
+
+
 class StepView(BaseModel):
     """A step (bước) that somebody took."""
 
@@ -42,6 +48,10 @@ class StepView(BaseModel):
     version: int | None
     remedy: str = Field(
         default="", description="Biện pháp khắc phục, của giải trình chậm báo cáo / the remedy, of lateness explained"
+    )
+    decisions: list[PossibleDecision] = Field(
+        description="Đề nghị còn chờ: quyết định được gì, ai quyết định / of a request that waits: how it can be "
+        "decided, and by whom"
     )
 
 
@@ -75,7 +85,23 @@ def step_view(step: Taken, history: History) -> StepView:
     version = history.version(step.submission_id)
     name, name_en = table.by_kind(step.kind).name
     fields = {field: getattr(step, field) for field in step.__struct_fields__ if field in StepView.model_fields}
-    return StepView(**fields, name=name, name_en=name_en, version=None if version is None else version.number)
+    return StepView(
+        **fields,
+        name=name,
+        name_en=name_en,
+        version=None if version is None else version.number,
+        decisions=_decisions(history, step),
+    )
+
+
+def _decisions(history: History, step: Taken) -> list[PossibleDecision]:
+    return [
+        PossibleDecision(
+            **possible.model_dump(),
+            effects=deciding.possible_effects(history, step) if possible.step == "appeal_upheld" else [],
+        )
+        for possible in possible_steps(deciding.possible_decisions(history, step))
+    ]
 
 
 def lifecycle(history: History, version: Version) -> Lifecycle:

@@ -12,8 +12,9 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 from sqlalchemy import TextClause, text
 
+from services.intake.lifecycle import deciding
 from services.intake.lifecycle.store import history_of
-from services.intake.lifecycle.views import Mark, StepView, marks, step_view
+from services.intake.lifecycle.views import Mark, PossibleStep, StepView, marks, possible_steps, step_view
 from services.intake.pages import fetched
 from services.intake.registry.records import Registry
 from services.intake.registry.regimes import deadline_words
@@ -165,6 +166,10 @@ class ObligationDetail(ObligationView):
     first_accepted: Mark | None = Field(description="Phiên bản đạt đầu tiên / the first version accepted")
     last_accepted: Mark | None = Field(description="Phiên bản đạt sau cùng / the last version accepted")
     steps: list[StepView] = Field(description="Các bước đã thực hiện / steps taken, the oldest first")
+    possible: list[PossibleStep] = Field(
+        description="Bước làm được về chính nghĩa vụ; về từng bản nộp: xem bản nộp / what can be done about the "
+        "obligation itself; about a submission, the submission says"
+    )
     lines: list[LineView] = Field(description="Mọi dòng điểm từng ghi / every score line ever written")
     submissions: list[SubmissionView] = Field(description=f"Mới nhất trước, tối đa {MAX_LISTED} / newest first")
     submissions_truncated: bool
@@ -287,6 +292,7 @@ async def obligation(
         first_accepted=first_accepted,
         last_accepted=last_accepted,
         steps=[step_view(step, history) for step in history.steps],
+        possible=possible_steps(deciding.possible_about(history)),
         policy_version=whole.policy_version,
         calendar_version=whole.calendar_version,
         provisional=whole.provisional,

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 from services.intake.registry.records import Registry
 from services.intake.registry.source import Located
-from shared.access.rights import at_or_below
+from shared.access.rights import APPROVERS, at_or_below
 from shared.contract.events import RegistryEvent, WaiverGranted
 from shared.contract.events.verdicts import WAIVABLE
 from shared.runtime.file_errors import FileError
@@ -15,8 +15,6 @@ from shared.runtime.hidden_characters import shown
 
 #: the longest term; who needs more asks again
 MAX_DAYS = 366
-#: who approves
-APPROVERS = frozenset({"provincial_office", "chair", "administrator"})
 
 
 def check(

@@ -14,7 +14,7 @@ from services.intake.registry.gate import Proposal
 from services.intake.registry.records import Registry
 from services.intake.registry.source import Located, Source
 from shared.access import Principal
-from shared.access.rights import at_or_below, offices_over
+from shared.access.rights import at_or_below, decides_waivers
 from shared.contract.events import WaiverGranted
 from shared.contract.events.fields import MAX_REASON_CHARACTERS, flaw_of_text
 from shared.reports.classified import is_classified
@@ -111,14 +111,7 @@ def unfit_reason(reason: str) -> list[FieldError]:
 
 def may_decide(by: Principal, request: WaiverRequest, tree: Mapping[str, str | None], today: date) -> bool:
     """Whether the person holds an office over all agencies of the request that approves waivers."""
-    return all(
-        any(
-            office.role in waivers.APPROVERS
-            for scope in ("review", "administer")
-            for office in offices_over(by, scope, agency, tree, today, request.asked.regime)
-        )
-        for agency in (request.agency, *request.asked.agencies)
-    )
+    return decides_waivers(by, (request.agency, *request.asked.agencies), request.asked.regime, tree, today)
 
 
 def is_own(by: Principal, request: WaiverRequest) -> bool:

@@ -13,13 +13,15 @@ from uuid import UUID
 
 import httpx
 
+from services.intake.lifecycle import table
 from services.intake.lifecycle.api import StepReceipt
+from services.intake.lifecycle.deciding import ASKED_BY
 from services.intake.lifecycle.open_queries import OpenReviewPage, OpenReviewView
-from services.intake.lifecycle.views import Lifecycle, PossibleStep, StepView
+from services.intake.lifecycle.views import Lifecycle, PossibleStep, StepView, possible_steps
 from services.intake.obligations.queries import ObligationDetail
 from services.intake.submissions.queries import SubmissionDetail, SubmissionView, VerdictView
 from services.intake.waivers.views import WaiverRequestPage, WaiverRequestView
-from shared.contract.events import EventModel, FigureField, Form
+from shared.contract.events import EventModel, FigureField, Form, StepKind
 from tests.accessible import faults
 from tests.integration.board.rig import (
     CHAIR,
@@ -131,21 +133,33 @@ def period_before() -> list[EventModel]:
     ]  # fmt: skip
 
 
-def asked(kind: str = "extension_requested", **changes: Any) -> dict[str, Any]:
+def asked(kind: StepKind = "extension_requested", **changes: Any) -> dict[str, Any]:
+    waits = kind in ASKED_BY.values()
+    decisions = [
+        {**one.model_dump(), "effects": ["relief"] if one.step == "appeal_upheld" else []}
+        for one in (possible_steps(table.possible(table.thing_of(kind), "asked")) if waits else ())
+    ]
     return StepView.model_validate(
         {
             "step_id": ASKED, "kind": kind, "name": "–", "name_en": "–", "at": NOW - timedelta(days=2), "by": OFFICER,
             "role": "reporting_officer", "reason": "Bão số 9", "since": None, "until": NOW + timedelta(days=4),
-            "effect": None, "answers": None, "submission_id": None, "version": None, **changes,
+            "effect": None, "answers": None, "submission_id": None, "version": None, "decisions": decisions, **changes,
         }
     ).model_dump(mode="json")  # fmt: skip
 
 
 def shows_obligation(world: World, *steps: Mapping[str, Any]) -> None:
     """What intake shows of an obligation; only what the pages read."""
-    assert {"steps", "submissions"} <= set(ObligationDetail.model_fields)
+    assert {"steps", "submissions", "possible"} <= set(ObligationDetail.model_fields)
+    waiting = {one["kind"] for one in steps}
+    kinds: list[StepKind] = ["extension_requested", "appeal_made", "unlocked"]
+    possible = [
+        one.model_dump() for one in possible_steps([table.by_kind(kind) for kind in kinds]) if one.step not in waiting
+    ]
     sent = SubmissionView.model_validate(_sent(SENT, "2026-M10")).model_dump(mode="json")
-    world.intake[f"/v1/obligations/{MONTHLY}/2026-M10"] = {"steps": list(steps), "submissions": [sent]}
+    world.intake[f"/v1/obligations/{MONTHLY}/2026-M10"] = {
+        "steps": list(steps), "submissions": [sent], "possible": possible,
+    }  # fmt: skip
 
 
 def receipt(kind: str, *, repeated: bool = False) -> httpx.Response:
@@ -312,7 +326,7 @@ async def test_an_extension_is_asked_for_seen_and_decided(world: World) -> None:
         {"decision": "grant", "until": "2026-10-24T09:00:00+07:00", "reason": "Đồng ý"},
     )  # fmt: skip
     answer = asked("extension_granted", step_id=UUID(int=202), answers=ASKED, by=CHAIR, reason="Đồng ý")
-    shows_obligation(world, asked(), answer)
+    shows_obligation(world, asked(decisions=[]), answer)
     page = (await chair.get(EXTENSION)).text
     assert ("Chấp thuận gia hạn" in page, "Lê Văn chair" in page, "<form" in page.split("<main")[1]) == (
         True, True, False,
@@ -351,7 +365,9 @@ async def test_the_agency_explains_appeals_and_withdraws(world: World) -> None:
         ("returned", "khieu-nai", "appeals", "appeal_made"),
         ("returned", "rut", "withdrawal", "withdrawn"),
     ):
-        shows_report(world, state, {"withdrawn": ["reporting_officer", "head"]})
+        agency = ["reporting_officer", "head"]
+        asks = {"to_explain": "explanation_given"}.get(state, "appeal_made")
+        shows_report(world, state, {"withdrawn": agency, asks: agency})
         assert f'value="{form}"' in (await officer.get(VERSION)).text
         world.answers.append(receipt(kind))
         done = await submit(officer, VERSION, step=form, reason="Vì bão")
@@ -363,7 +379,7 @@ async def test_after_the_lock_an_office_takes_reports_again(world: World) -> Non
     await world.feed(overdue(DEPARTMENT, locks_at=NOW - timedelta(hours=1)))
     shows_obligation(world)
     chief = await world.signed_in(CHIEF)
-    assert f'href="{ASKING}">Mở khóa' in (await chief.get(EVIDENCE)).text
+    assert f'href="{ASKING}">Các đề nghị' in (await chief.get(EVIDENCE)).text
     world.answers.append(receipt("unlocked"))
     await submit(chief, ASKING, step="mo-khoa", until="2026-10-24T17:00", reason="Máy chủ hỏng")
     body = {"until": "2026-10-24T17:00:00+07:00", "reason": "Máy chủ hỏng"}

@@ -98,35 +98,57 @@ def test_a_moment_is_shown_as_its_field_holds_it_and_comes_back_the_same() -> No
     assert steps.as_typed(None) == ""
 
 
-POSSIBLE = [("certified", ["head", "deputy"]), ("approved", ["reviewer", "chair"]), ("rework", ["reviewer", "chair"]),
-            ("withdrawn", ["reporting_officer", "head", "agency"])]  # fmt: skip
+def possible(**steps: str) -> list[dict[str, Any]]:
+    """As intake says it: each step with the roles that may take it."""
+    return [{"step": step, "who": who.split()} for step, who in steps.items()]
+
+
+OF_AGENCY = "agency reporting_officer head"
+POSSIBLE = possible(
+    certified="head deputy", approved="reviewer chair", rework="reviewer chair", withdrawn=OF_AGENCY,
+    appeal_made=OF_AGENCY,
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("state", "roles", "sends", "offered"),
+    ("state", "roles", "offered"),
     [
-        ("accepted", ["head"], True, ["ky", "rut"]),
-        ("accepted", ["reporting_officer"], True, ["rut"]),
-        ("accepted", ["chair"], False, ["duyet"]),
-        ("accepted", ["head", "chair"], True, ["ky", "duyet", "rut"]),
-        ("accepted", [], False, []),
-        ("to_explain", ["reporting_officer"], True, ["giai-trinh", "rut"]),
-        ("to_explain", ["reviewer"], False, ["duyet"]),
-        ("returned", ["reporting_officer"], True, ["khieu-nai", "rut"]),
-        ("rework", ["reporting_officer"], True, ["khieu-nai", "rut"]),
-        ("returned", ["chair"], False, ["duyet"]),
+        ("accepted", ["head"], ["ky", "rut"]),
+        ("accepted", ["reporting_officer"], ["rut"]),
+        ("accepted", ["chair"], ["duyet"]),
+        ("accepted", ["head", "chair"], ["ky", "duyet", "rut"]),
+        ("accepted", [], []),
+        ("to_explain", ["reporting_officer"], ["giai-trinh", "rut"]),
+        ("to_explain", ["reviewer"], ["duyet"]),
+        ("returned", ["reporting_officer"], ["khieu-nai", "rut"]),
+        ("rework", ["reporting_officer"], ["khieu-nai", "rut"]),
+        ("returned", ["chair"], ["duyet"]),
     ],
 )
 def test_a_version_offers_what_intake_says_is_possible_for_the_persons_roles(
-    state: str, roles: list[str], sends: bool, offered: list[str]
+    state: str, roles: list[str], offered: list[str]
 ) -> None:
-    assert [form.step for form in steps.of_version(POSSIBLE, state, roles, sends=sends)] == offered
+    said = POSSIBLE + (possible(explanation_given=OF_AGENCY) if state == "to_explain" else [])
+    assert [form.step for form in steps.of_version(steps.mine(said, roles), state)] == offered
+
+
+def test_what_was_asked_for_is_decided_by_whom_and_with_what_intake_says() -> None:
+    upheld = {"step": "appeal_upheld", "who": ["provincial_office", "chair"], "effects": ["relief"]}
+    said = [upheld, *possible(appeal_dismissed="provincial_office chair")]
+    assert steps.of_request(steps.APPEAL_DECISION, steps.mine(said, ["reviewer"]), None) == []
+    (form,) = steps.of_request(steps.APPEAL_DECISION, steps.mine(said, ["chair"]), None)
+    assert [option for field in form.fields for option, _ in field.options] == ["relief", "dismiss"]
+    asked = datetime(2026, 10, 25, 10, 0, tzinfo=UTC)
+    (form,) = steps.of_request(steps.EXTENSION_DECISION, {"extension_granted": []}, asked)
+    assert [field.value for field in form.fields if field.name == "until"] == ["2026-10-25T17:00"]
+    assert steps.of_request(steps.EXPLANATION_DECISION, {"explanation_refused": []}, None) == [
+        steps.EXPLANATION_DECISION
+    ]
 
 
 def test_a_review_offers_only_the_decisions_that_are_possible() -> None:
-    def decisions(*possible: str) -> list[str]:
-        given = [(step, ["chair"]) for step in possible]
-        (form,) = steps.of_version(given, "approved", ["chair"], sends=False)
+    def decisions(*mine: str) -> list[str]:
+        (form,) = steps.of_version(mine, "approved")
         return [option for field in form.fields for option, _ in field.options]
 
     assert (decisions("rework"), decisions("approved")) == (["rework"], ["approve"])

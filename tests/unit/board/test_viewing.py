@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 
 from services.board.viewing import (
     Person,
     View,
+    answers,
     decides,
+    decides_waiver,
     may_here,
     roles_on,
     roles_over,
@@ -101,9 +103,27 @@ def test_roles_over_a_report_are_those_whose_office_reaches_it() -> None:
     assert roles_over(both, "H99.12", "BC-THANG", TREE, TODAY) == {"head"}
     assert roles_over(both, "H99.12", "BC-QUY", TREE, TODAY) == {"head", "reviewer"}
     assert roles_over(both, "H99.12.01", "BC-THANG", TREE, TODAY) == set()
-    assert may_here(both, "review", "H99.12.01", "BC-QUY", TREE, TODAY)
-    assert not may_here(both, "review", "H99.12.01", "BC-THANG", TREE, TODAY)
-    assert not may_here(both, "review", "H98", "BC-QUY", TREE, TODAY)
+
+
+def test_somebody_may_here_what_an_office_reaches() -> None:
+    reviewer = person(office("reviewer", "H99.12", regimes=("BC-QUY",)))
+    assert may_here(reviewer, "review", "H99.12.01", "BC-QUY", TREE, TODAY)
+    assert not may_here(reviewer, "review", "H99.12.01", "BC-THANG", TREE, TODAY)
+    assert not may_here(reviewer, "review", "H98", "BC-QUY", TREE, TODAY)
+
+
+def test_waivers_are_decided_by_those_who_may_for_every_agency_that_they_concern() -> None:
+    chair, reviewer = person(office("chair", "H99.12")), person(office("reviewer", "H99"))
+    assert decides_waiver(chair, ["H99.12", "H99.12.01"], "BC-QUY", TREE, TODAY)
+    assert not decides_waiver(chair, ["H99.12", "H99.01"], "BC-QUY", TREE, TODAY)
+    assert not decides_waiver(reviewer, ["H99.12"], "BC-QUY", TREE, TODAY), "a reviewer approves no waiver"
+
+
+def test_an_escalation_is_answered_in_an_office_that_submits_or_reviews() -> None:
+    over = office("head", "H99.12", until=TODAY - timedelta(days=1))
+    assert answers(person(office("head", "H99.12")), TODAY)
+    assert not answers(person(over), TODAY)
+    assert not answers(person(office("administrator", "H99")), TODAY)
 
 
 def test_two_offices_show_what_either_does() -> None:

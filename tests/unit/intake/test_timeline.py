@@ -66,7 +66,7 @@ def obligation(
         transferred_from=[], transferred_to=None, answer_version=answer, lines=list(lines),
         submissions=list(submissions), submissions_truncated=False,
         notices=list(notices), notices_truncated=False, locks_at=None, first_received=None, first_accepted=None,
-        last_accepted=None, steps=list(steps),
+        last_accepted=None, steps=list(steps), possible=[],
     )  # fmt: skip
 
 
@@ -133,7 +133,7 @@ def test_a_step_stands_with_who_took_it_and_why() -> None:
     taken = StepView(
         step_id=new_id(), kind="rework", name="trả lại để làm lại", name_en="send back for rework", at=at(0.5),
         by="nd-1", role="reviewer", reason="Thiếu nguyên nhân", since=None, until=None, effect=None, answers=None,
-        submission_id=first.submission_id, version=1,
+        submission_id=first.submission_id, version=1, decisions=[],
     )  # fmt: skip
     other = taken.model_copy(update={"submission_id": new_id(), "version": 2})
     steps = timeline_of(first, obligation([first], steps=[taken, other])).steps
@@ -156,7 +156,7 @@ def test_each_entry_carries_what_it_is_about() -> None:
     taken = StepView(
         step_id=new_id(), kind="withdrawn", name="rút", name_en="withdraw", at=at(0), by="cb-31",
         role="reporting_officer", reason="", since=None, until=None, effect=None, answers=None,
-        submission_id=first.submission_id, version=2,
+        submission_id=first.submission_id, version=2, decisions=[],
     )  # fmt: skip
     written, told_once = line(3, 0.2), notice("call", 1, outcome="rang")
     received, step, verdict, scored, last = timeline_of(
