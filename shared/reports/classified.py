@@ -10,6 +10,13 @@ import re
 
 from shared.contract.text import nfkc
 
+#: what somebody is told whose text is headed so: message, message_en, fix, fix_en
+CLASSIFIED = (
+    "Hệ thống không nhận nội dung mang độ mật.",
+    "Classified content is not taken here.",
+    "Gửi qua kênh mà luật về bảo vệ bí mật nhà nước quy định.",
+    "Send it by the channel the law on state secrets names.",
+)
 #: a heading lies within so many characters, decoration included
 HEAD_CHARACTERS = 64
 _FIRST = "toi|tối|tôi|tuyet|tuyêt|tuyệt"

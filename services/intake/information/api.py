@@ -42,7 +42,7 @@ from shared.contract.events import RegistryEvent, RequestIssued
 from shared.contract.events.fields import MAX_NAME_CHARACTERS, MAX_REASON_CHARACTERS, flaw_of_text
 from shared.contract.reporting_window import local_day
 from shared.postgres.database import Database, ReadTransaction
-from shared.reports.classified import is_classified
+from shared.reports.classified import CLASSIFIED, is_classified
 from shared.reports.limits import is_code
 from shared.runtime.clock import Clock, SystemClock
 from shared.web.app import Application
@@ -392,7 +392,7 @@ def _without_faults(draft: Draft) -> Draft:
 def _must_be_public_text(reason: str) -> None:
     """Raises 422 for a reason that cannot be stored, or must not."""
     if is_classified(reason):
-        raise unprocessable([FieldError("/reason", *asking.CLASSIFIED)])
+        raise unprocessable([FieldError("/reason", *CLASSIFIED)])
     if flaw := flaw_of_text(reason, MAX_REASON_CHARACTERS, least=1, lines=True):
         raise unprocessable([FieldError("/reason", *flaw)])
 

@@ -19,7 +19,7 @@ from services.intake.registry.source import Source
 from shared.contract.events import AgencyRegistered, RegistryEvent, RequestIssued
 from shared.contract.events.fields import MAX_NAME_CHARACTERS
 from shared.contract.reporting_window import local_day
-from shared.reports.classified import is_classified
+from shared.reports.classified import CLASSIFIED, is_classified
 from shared.web.errors import FieldError
 
 MAX_ADDRESSEES = 200
@@ -35,14 +35,6 @@ MAX_DEPTH = 6
 FREE_FORM: dict[str, Any] = {
     "narratives": [{"code": "TL", "label": "Nội dung trả lời", "label_en": "The answer", "min_characters": 1}]
 }
-
-
-CLASSIFIED = (
-    "Hệ thống không nhận nội dung mang độ mật.",
-    "Classified content is not taken here.",
-    "Gửi qua kênh mà luật về bảo vệ bí mật nhà nước quy định.",
-    "Send it by the channel the law on state secrets names.",
-)
 
 
 class Question(Struct, frozen=True):

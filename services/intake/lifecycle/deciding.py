@@ -15,7 +15,7 @@ from services.intake.lifecycle.states import History, Taken, Version
 from services.intake.lifecycle.table import AnyKind, Thing, Transition
 from shared.contract.events.submissions import AppealEffect
 from shared.contract.reporting_window import BACK_DAYS
-from shared.reports.classified import is_classified
+from shared.reports.classified import CLASSIFIED, is_classified
 
 #: a mistyped month or year gives nobody a year's time
 MAX_TERM = timedelta(days=60)
@@ -239,10 +239,7 @@ def _text_faults(pointer: str, said: str) -> list[Fault]:
              "Bỏ ký tự này.", "Remove that character.")
         )  # fmt: skip
     if is_classified(said):
-        faults.append(
-            (pointer, "Hệ thống không nhận nội dung mang độ mật.", "Classified content is not taken here.",
-             "Gửi qua kênh mà luật về bảo vệ bí mật nhà nước quy định.", "Send it by the channel the law names.")
-        )  # fmt: skip
+        faults.append((pointer, *CLASSIFIED))
     return faults
 
 

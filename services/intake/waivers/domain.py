@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from msgspec import Struct, structs, to_builtins
 
-from services.intake.information.asking import CLASSIFIED
 from services.intake.registry import waivers
 from services.intake.registry.gate import Proposal
 from services.intake.registry.records import Registry
@@ -17,7 +16,7 @@ from shared.access import Principal
 from shared.access.rights import at_or_below, decides_waivers
 from shared.contract.events import WaiverGranted
 from shared.contract.events.fields import MAX_REASON_CHARACTERS, flaw_of_text
-from shared.reports.classified import is_classified
+from shared.reports.classified import CLASSIFIED, is_classified
 from shared.web.errors import FieldError
 
 #: of one agency, that nobody has decided yet; agencies of one request

@@ -31,6 +31,7 @@ from shared.contract.reporting_window import local_day
 from shared.contract.words import period_words
 from shared.contract.working_days import CalendarGap, WorkingCalendar
 from shared.postgres.database import ReadTransaction, Transaction
+from shared.reports.classified import is_classified
 from shared.runtime.clock import LOCAL_ZONE
 
 Given = Literal["acknowledged", "snoozed", "taken_back"]
@@ -60,6 +61,10 @@ REFUSALS: dict[str, tuple[str, str]] = {
     "unfit_reason": (
         "Lý do có ký tự điều khiển, ký tự ẩn, hoặc bắt đầu bằng dấu không có chữ; hãy gõ lại.",
         "The reason holds a control or hidden character, or begins with a mark without a letter; type it again.",
+    ),
+    "classified": (
+        "Hệ thống không nhận nội dung mang độ mật; gửi qua kênh mà luật về bảo vệ bí mật nhà nước quy định.",
+        "Classified content is not taken here; send it by the channel the law names.",
     ),
     "not_held": ("Hiện không có lời hẹn nào để rút.", "There is no promise to take back."),
     "no_calendar": ("Chưa có lịch làm việc; hãy thử lại sau.", "There is no working calendar yet; try again later."),
@@ -172,6 +177,8 @@ async def people_of(tx: ReadTransaction, agency: str) -> list[str]:
 def _plain(reason: str) -> str:
     """The reason as it is kept: it stands in mails, pages and listings. Raises Refused."""
     cut = reason[:MAX_REASON_CHARACTERS].rstrip()
+    if is_classified(cut):
+        raise Refused("classified")
     if flaw_of_text(cut, MAX_REASON_CHARACTERS):
         raise Refused("unfit_reason")
     return cut
@@ -189,7 +196,7 @@ async def hand_over(
     """Hand the matter of this notice on to another person; the notice to that person is the caller's to plan.
 
     `now`: business time. via: the agency whose system, or the operator who, does it for the person. Raises Refused:
-    beside the domain's reasons nobody, outside, unfit_reason.
+    beside the domain's reasons nobody, outside, unfit_reason, classified.
     """
     row = (await tx.execute(_NOTICE, {"id": notice})).mappings().one_or_none()
     if row is None:
@@ -223,7 +230,7 @@ async def give(
     """Take one answer to this notice. `now`: business time. via: the agency whose system gives it.
 
     Raises Refused: beside the domain's reasons answered (the link has served), no_calendar, resolved,
-    unfit_reason.
+    unfit_reason, classified.
     """
     row = (await tx.execute(_NOTICE, {"id": notice})).mappings().one_or_none()
     if row is None:

@@ -50,6 +50,7 @@ _FAULTY = {
     "nobody": "/to",
     "outside": "/to",
     "unfit_reason": "/reason",
+    "classified": "/reason",
 }
 
 REFUSED = describe(

@@ -20,6 +20,7 @@ from shared.access.rights import keeps_silences
 from shared.contract.events.fields import flaw_of_text
 from shared.postgres.database import Database, ReadTransaction
 from shared.postgres.json_values import json_row
+from shared.reports.classified import CLASSIFIED, is_classified
 from shared.runtime.clock import Clock
 from shared.runtime.operator import when
 from shared.web.answers import of_columns, page_of
@@ -260,6 +261,8 @@ def _faults(body: SilenceOrder, known: Mapping[str, bool], now: datetime) -> lis
 
 def _reason_faults(reason: str) -> list[FieldError]:
     """What is wrong with it: it is printed for operators and shown as it stands."""
+    if is_classified(reason):
+        return [FieldError("/reason", *CLASSIFIED)]
     flaw = flaw_of_text(reason.strip(), MAX_REASON_CHARACTERS, least=3)
     return [] if flaw is None else [FieldError("/reason", *flaw)]
 

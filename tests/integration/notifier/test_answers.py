@@ -132,6 +132,7 @@ async def test_an_answer_is_taken_back_once_and_the_climb_goes_on(
         ({"kind": "snoozed", "until": "2026-10-22"}, "lý do"),
         ({"kind": "snoozed", "until": "2026-10-22", "reason": "\x1b[2Jxóa"}, "ký tự điều khiển"),
         ({"kind": "snoozed", "until": "2026-10-22", "reason": "a\u202eb"}, "ký tự ẩn"),
+        ({"kind": "snoozed", "until": "2026-10-22", "reason": "Tối mật: kế hoạch"}, "độ mật"),
         ({"kind": "taken_back"}, "rút"),
     ],
 )

@@ -71,6 +71,8 @@ async def test_a_silence_is_made_once_for_a_key_listed_with_who_and_why_and_ende
     fresh = await post(client, OPERATOR, {**order(world), "until": made.json()["until"]}, key="another")
     assert [error["pointer"] for error in fresh.json()["errors"]] == ["/until"], "negative control"
     world.business.advance(days=-3)
+    secret = await post(client, OPERATOR, order(world, reason="MẬT. Kế hoạch"), key="secret")
+    assert [error["pointer"] for error in secret.json()["errors"]] == ["/reason"], "classified content is not taken"
     other = await post(client, OPERATOR, order(world, kind="escalation"))
     assert other.status_code == 422
     assert "Idempotency-Key" in other.json()["detail"]
