@@ -1,9 +1,9 @@
 """python -m tests.programs.fuzz: schemathesis against all services of a live stack. CASES=120 a route, SEED=7 repeats.
 
-Single calls and walks, in which a call takes ids from what earlier ones were answered. Of the board, only its exports
-have a document; its pages are for people. Ends with 0 only if every answer is below 500, is documented and has the
-documented form, at least LEAST_CASES requests were made and LEAST_LINKS links followed, and reconcile finds no
-difference afterwards. The report of each service is in .local/fuzz/.
+Every link that a document names, each once; walks, in which a call takes ids from what earlier ones were answered; and
+single calls. Of the board, only its exports have a document; its pages are for people. Ends with 0 only if every answer
+is below 500, is documented and has the documented form, at least LEAST_CASES requests were made and LEAST_LINKS links
+followed, and reconcile finds no difference afterwards. The report of each service is in .local/fuzz/.
 """
 
 from __future__ import annotations
@@ -15,24 +15,27 @@ import secrets
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from deploy.local import Options, Stack
 from deploy.local.options import ROOT
+from shared.access import SCOPES
 from shared.contract.services import SERVICES
 from shared.runtime.clock import business_clock, scaled_specification
 from tests.e2e.rig import COMMUNE, DEPARTMENT, HTTP, NOW, PERIOD, REGIME, Province, agree, eventually
 from tests.programs.fuzz.bodies import GOOD
+from tests.programs.fuzz.follow import follow
+from tests.programs.fuzz.walks import closed, walk
 
 LEAST_CASES = 10_000
 CASES = int(os.environ.get("CASES", "120"))
 #: walks through each service with each key, of so many calls at most; and how many links all of them must follow
-WALKS = int(os.environ.get("WALKS", "100"))
+WALKS = int(os.environ.get("WALKS", "40"))
 STEPS = 20
-LEAST_LINKS = 30
+LEAST_LINKS = 100
 REPORTS = ROOT / ".local" / "fuzz"
 CHECKS = (
     "not_a_server_error",
@@ -74,19 +77,32 @@ people:
       - {role: chair, agency: H99, since: 2025-07-01}
       - {role: administrator, agency: H99, since: 2025-07-01}
 """
+OF_AGENCY, OF_OPERATOR = ("submit", "read"), ("operate",)
+OF_PERSON = ("submit", "read", "review", "administer")
+#: the services that show something to an agency's key
+HEARS_AGENCIES = frozenset({"intake", "validator", "scoring", "notifier"})
 _GENERATED = re.compile(r"(\d+) generated")
-_WALKS = re.compile(r"Scenarios:\s+(\d+)")
-_LINKS = re.compile(r"API Links:\s+(\d+) covered")
 
 
 @dataclass(frozen=True, slots=True)
 class Fuzzed:
-    """How many requests were made, in how many walks over how many links, and the exit code of schemathesis."""
+    """How many single calls were made, how many in how many walks, and how many to follow links.
+
+    links: of those that the document names and this key may follow (`named`), so many were. code: 0 where every answer
+    was as documented.
+    """
 
     made: int
+    walked: int
     walks: int
+    following: int
     links: int
+    named: int
     code: int
+
+    @property
+    def requests(self) -> int:
+        return self.made + self.walked + self.following
 
 
 def main() -> int:
@@ -100,22 +116,26 @@ def main() -> int:
             province = Province(stack, Path(folder) / "registry", business_clock(clock))
             known = _something_to_find(province)
             # first: what an agency sends is what the others have to show
-            own = province.keys[DEPARTMENT]
-            targets = [
-                (f"{service}-agency", stack.url(service), own) for service in ("intake", "validator", "notifier")
+            own, operator = province.keys[DEPARTMENT], stack.operator_key()
+            targets: list[tuple[str, str, str, Sequence[str]]] = [
+                (f"{service}-agency", stack.url(service), own, OF_AGENCY)
+                for service in SERVICES
+                if service in HEARS_AGENCIES
             ]
-            targets += [(service, stack.url(service), stack.operator_key()) for service in SERVICES]
+            targets += [(service, stack.url(service), operator, OF_OPERATOR) for service in SERVICES]
             # last: this key may change the registry
-            targets.append(("intake-person", stack.url("intake"), _person(province)))
-            outcomes = {name: fuzz(name, url, token, known, seed) for name, url, token in targets}
+            targets.append(("intake-person", stack.url("intake"), _person(province), OF_PERSON))
+            outcomes = {
+                name: fuzz(name, url, token, known, seed, scopes=scopes) for name, url, token, scopes in targets
+            }
             differences = _differences(stack)
-    cases = sum(fuzzed.made for fuzzed in outcomes.values())
+    cases = sum(fuzzed.requests for fuzzed in outcomes.values())
     failed = [name for name, fuzzed in outcomes.items() if fuzzed.code != 0]
     for name, fuzzed in outcomes.items():
         told = "as documented" if fuzzed.code == 0 else f"FAILED ({fuzzed.code})"
-        walks = f"{fuzzed.walks:>5,} walks over {fuzzed.links:>3} links"
-        print(f"{name:<13} {fuzzed.made:>7,} requests {walks}  {told}")
-    print(f"{'all':<13} {cases:>7,} requests; reports in {REPORTS.relative_to(ROOT)}")
+        walks = f"{fuzzed.walked:>6,} on {fuzzed.walks:>3} walks, {fuzzed.following:>4} along links"
+        print(f"{name:<16}{fuzzed.made:>6,} single calls, {walks}: {fuzzed.links:>3} of {fuzzed.named:>3}  {told}")
+    print(f"{'all':<15} {cases:>7,} requests; reports in {REPORTS.relative_to(ROOT)}")
     links = sum(fuzzed.links for fuzzed in outcomes.values())
     few = cases < LEAST_CASES or links < LEAST_LINKS
     if few:
@@ -161,6 +181,7 @@ def known_values(province: Province, submission_ids: Sequence[str] = ()) -> Mapp
         "period": [PERIOD],
         "notification_id": [str(item[name]) for item in found for name in ("id", "notification_id") if name in item],
         "slug": ["invalid-report", "bad-request"],
+        "obligation": [f"{DEPARTMENT}/{REGIME}/{PERIOD}"],
     }
 
 
@@ -173,17 +194,30 @@ def _person(province: Province) -> str:
 
 
 def fuzz(
-    name: str, url: str, token: str, known: Mapping[str, list[str]], seed: int, cases: int = CASES, walks: int = WALKS
+    name: str,
+    url: str,
+    token: str,
+    known: Mapping[str, list[str]],
+    seed: int,
+    cases: int = CASES,
+    walks: int = WALKS,
+    scopes: Collection[str] = SCOPES,
 ) -> Fuzzed:
-    """Fuzz one service with one token. `name` is the report's."""
+    """Fuzz one service with one token, of these scopes. `name` is the report's."""
+    document = HTTP.get(f"{url}/openapi.json").json()
+    shut = closed(document, scopes)
+    print(f"— {name}", flush=True)
+    # first, while there is something of everything: single calls undo a lot
+    followed = follow(url, token, known, shut)
+    # where no link is left there is no walk
+    walked = walk(url, token, known, CHECKS, seed=seed, walks=walks if followed.named else 0, steps=STEPS, shut=shut)
+    faults = [*followed.faults, *walked.faults]
+    print("\n\n".join(faults), end="\n" if faults else "", flush=True)
     report = REPORTS / f"{name}.ndjson"
     REPORTS.mkdir(parents=True, exist_ok=True)
     settings = REPORTS / f"{name}.toml"
     # in a file: what the command line says of examples would hold for walks too
-    settings.write_text(
-        f"[generation]\nmax-examples = {cases}\n"
-        f"[phases.stateful]\nmax-steps = {STEPS}\ngeneration.max-examples = {walks}\n"
-    )
+    settings.write_text(f"[generation]\nmax-examples = {cases}\n[phases.stateful]\nenabled = false\n")
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(settings), "run", f"{url}/openapi.json"),
         *("--header", f"Authorization: Bearer {token}", "--checks", ",".join(CHECKS)),
@@ -195,16 +229,15 @@ def fuzz(
     ]
     env = {**os.environ, "SCHEMATHESIS_HOOKS": "tests.programs.fuzz.hooks", "FUZZ_KNOWN": json.dumps(known)}
     env["PYTHONPATH"] = str(ROOT)
-    print(f"— {name}", flush=True)
     # it keeps a cache in its working folder
     done = subprocess.run(command, cwd=REPORTS, env=env, capture_output=True, text=True, check=False)
     (REPORTS / f"{name}.txt").write_text(done.stdout + done.stderr, encoding="utf-8")
     if done.returncode != 0:
         print(done.stdout[-12_000:] + done.stderr[-2000:], flush=True)
-    made, walks, links = (
-        int(found[1]) if (found := pattern.search(done.stdout)) else 0 for pattern in (_GENERATED, _WALKS, _LINKS)
-    )
-    return Fuzzed(made, walks, links, done.returncode)
+    made = int(found[1]) if (found := _GENERATED.search(done.stdout)) else 0
+    taken = followed.named & (followed.links | set(walked.links))
+    code = done.returncode or int(bool(faults))
+    return Fuzzed(made, walked.requests, walked.walks, followed.calls, len(taken), len(followed.named), code)
 
 
 if __name__ == "__main__":

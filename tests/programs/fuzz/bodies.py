@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.e2e.rig import COMMUNE, PERIOD, REGIME
 
+BEGUN = "2026-03-16T08:00:00+07:00"
 LATER = "2026-04-15T17:00:00+07:00"
 REASON = "Mất điện toàn huyện"
 EVENTS = ["submission.received", "verdict.reached", "obligation.overdue"]
@@ -30,6 +31,8 @@ def _report(pick: int) -> dict[str, Any]:
 def _webhook(pick: int) -> dict[str, Any]:
     return {"url": f"https://bao-cao.h99.example/{pick}", "events": EVENTS, "contact": "cntt@h99.example"}
 
+
+_WHY = ("withdrawal", "explanation", "appeals", "certification")
 
 GOOD: Mapping[str, Callable[[int], dict[str, Any]]] = {
     "POST /v1/submissions": _report,
@@ -55,7 +58,11 @@ GOOD: Mapping[str, Callable[[int], dict[str, Any]]] = {
         "until": "2026-04-15",
         "asked_by": "cb-05",
     },
+    **{f"POST /v1/submissions/{{submission_id}}/{step}": lambda pick: {"reason": f"{REASON} {pick}"} for step in _WHY},
+    "POST /v1/obligations/{regime}/{period}/appeals": lambda pick: {"reason": REASON},
+    "POST /v1/information-requests/{request_id}/withdrawal": lambda pick: {"reason": REASON},
     "POST /v1/webhooks": _webhook,
     "PUT /v1/webhooks/{webhook_id}": lambda pick: _webhook(pick) | {"state": "active"},
+    "POST /v1/webhooks/{webhook_id}/replay": lambda pick: {"since": BEGUN, "until": LATER},
     "POST /v1/silences": lambda pick: {"agency": COMMUNE, "until": "2026-03-20T08:00:00+07:00", "reason": REASON},
 }

@@ -16,7 +16,8 @@ from pydantic import BaseModel
 from deploy.local.ports import HOST, Ports
 from deploy.local.process import poll_until
 from tests.programs.fuzz import __main__ as program
-from tests.programs.fuzz.walks import walk
+from tests.programs.fuzz.follow import follow
+from tests.programs.fuzz.walks import closed, followable, walk
 
 
 class Thing(BaseModel):
@@ -76,6 +77,8 @@ def _linked(status: int) -> FastAPI:
 
     @app.get("/things/{thing_id}")
     async def read(thing_id: UUID) -> Thing:
+        if status == 200 and str(thing_id) in made:
+            return Thing(thing_id=thing_id)
         raise HTTPException(status if str(thing_id) in made else 404)
 
     app.openapi()["paths"]["/things/{thing_id}"]["get"]["responses"]["404"] = {"description": "none"}
@@ -89,3 +92,35 @@ def test_a_walk_calls_with_what_it_was_answered(status: int, green: bool) -> Non
     assert walked.requests > 10
     assert walked.linked > 0
     assert (not walked.faults) is green, walked.faults
+
+
+LINK = "POST /things -> [201] read -> GET /things/{thing_id}"
+
+
+def _named(status: int) -> FastAPI:
+    """The same, with the link in its document, and an operation for operators alone."""
+    app = _linked(status)
+    paths = app.openapi()["paths"]
+    read = {"operationId": paths["/things/{thing_id}"]["get"]["operationId"]}
+    paths["/things"]["post"]["responses"]["201"]["links"] = {
+        "read": {**read, "parameters": {"thing_id": "$response.body#/thing_id"}}
+    }
+    paths["/things"]["post"]["x-scope"] = "submit"
+    return app
+
+
+@pytest.mark.parametrize(("status", "good"), [(200, True), (404, False), (500, False)])
+def test_each_named_link_is_followed_from_a_good_answer(status: int, good: bool) -> None:
+    with _served(_named(status)) as url:
+        followed = follow(url, "token", {}, ())
+    assert (followed.links, followed.named) == ({LINK}, {LINK})
+    assert (followed.good == {LINK}) is good
+    assert bool(followed.faults) is (status == 500), followed.faults
+
+
+def test_a_link_that_a_key_cannot_follow_is_not_counted() -> None:
+    document = _named(404).openapi()
+    assert closed(document, ("submit", "read")) == []
+    shut = closed(document, ("operate",))
+    assert shut == ["POST /things"]
+    assert (followable(document, ()), followable(document, shut)) == ({LINK}, set())
