@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -100,6 +101,30 @@ def test_the_letter_states_who_decided_why_and_what_was_asked() -> None:
     assert (plan.notices[0].submission_version, plan.cancels) == (3, ())
 
 
+def test_the_letter_greets_whom_it_goes_to_and_says_since_when_it_holds() -> None:
+    since = AT - timedelta(hours=3)
+    (to_officer, to_asker) = apply_step(
+        OBLIGATION, step("extension_granted", "h", since=since), directory(), AT
+    ).notices  # fmt: skip
+    assert (to_officer.facts.recipient_name, to_asker.facts.recipient_name) == ("A", "H")
+    assert (to_officer.facts.decision_since, to_officer.skipped, to_asker.skipped) == (since, None, None)
+    gone = person("p", "deputy", "H99.1")
+    left = Directory.of(
+        [Agency("H99", "Tỉnh"), Agency("H99.1", "Sở", above=Parents("H99"))],
+        [Officer("a", "H99.1", "A", "", "không phải địa chỉ", "reporting_officer")],
+        [replace_officer(gone, active=False)],
+    )
+    assert told(step("appeal_dismissed", "p"), left) == [
+        (STEP, None, "unusable_address_of_reporting_officer"), (f"{STEP}/asker", None, "officer_left:p"),
+    ]  # fmt: skip
+    (notice,) = apply_not_judged(OBLIGATION, NOT_JUDGED, left, AT).notices
+    assert notice.skipped == "unusable_address_of_reporting_officer"
+
+
+def replace_officer(one: Person, **changes: Any) -> Person:
+    return Person(dataclasses.replace(one.officer, **changes), one.offices)
+
+
 def test_that_nobody_answers_for_the_agency_is_said_where_a_decision_or_verdict_would_be_told() -> None:
     left = [Officer("a", "H99.1", "A", "", "a@h99.example", "reporting_officer", (), active=False)]
     nobody = Directory.of([Agency("H99", "Tỉnh"), Agency("H99.1", "Sở", above=Parents("H99"))], left, [])
@@ -183,6 +208,7 @@ def test_the_verdict_cancels_it_and_none_about_a_newer_version() -> None:
         )  # fmt: skip
 
     assert judged_since(verdict(2)).covers(notice)
+    assert judged_since(verdict(2)).reason == "judged"
     assert not judged_since(verdict(1)).covers(notice)
     (step_notice,) = apply_step(OBLIGATION, step("extension_granted"), directory(), AT).notices
     assert not judged_since(verdict(2)).covers(step_notice)
