@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -48,7 +48,8 @@ POLL_MILLISECONDS = 1000
 #: its first event at once and makes few fetches
 FETCH_WHILE_IDLE = 1, 500
 #: a busy consumer's fetch waits for enough events to fill a transaction, the longer the more events come: a batch costs
-#: several statements, a commit and a fetch over all partitions, however few it holds
+#: several statements, a commit and a fetch over all partitions, however few it holds. More than a partition may answer:
+#: whoever is behind in few of them waits for no bytes
 FETCH_BUSY_BYTES, FETCH_BUSY_MILLISECONDS = 1024 * 1024, 100
 #: bytes of a partition in one answer; bounds what is fetched ahead of a backlog. A larger record still comes, alone
 FETCH_PARTITION_BYTES = 256 * 1024
@@ -171,8 +172,8 @@ class Subscription:
                 self.health.failed_polls = 0
                 self._in_hand = {place: records[0].offset for place, records in messages.items() if records}
                 self.health.answered(aiokafka_internals.last_answer(consumer))
-                events = sum(map(len, messages.values()))
-                aiokafka_internals.pace_fetches(consumer, *fetch_pace(events, self.inbound.gather_milliseconds))
+                events, behind = sum(map(len, messages.values())), _is_behind(consumer, messages)
+                aiokafka_internals.pace_fetches(consumer, *fetch_pace(events, self.inbound.gather_milliseconds, behind))
                 if self._commit_due and not messages and self.health.assigned:
                     with suppress(KafkaError):  # logged below; the next empty poll tries again
                         await commit_now()
@@ -393,14 +394,21 @@ class Subscription:
         self._stopping.set()
 
 
-def fetch_pace(events: int, gather_milliseconds: int) -> tuple[int, int]:
+def fetch_pace(events: int, gather_milliseconds: int, behind: bool = False) -> tuple[int, int]:
     """(bytes, milliseconds) that the next fetch waits for, after one that brought so many events.
 
-    At r events a millisecond the wait settles at FETCH_BUSY_MILLISECONDS / (1 - 2 r), up to `gather_milliseconds`.
+    At r events a millisecond the wait settles at FETCH_BUSY_MILLISECONDS / (1 - 2 r), up to `gather_milliseconds`. One
+    that is behind waits for nothing: more is there already.
     """
-    if not events:
+    if not events or behind:
         return FETCH_WHILE_IDLE
     return FETCH_BUSY_BYTES, min(FETCH_BUSY_MILLISECONDS + 2 * events, gather_milliseconds)
+
+
+def _is_behind(consumer: Any, messages: Mapping[TopicPartition, Sequence[ConsumerRecord]]) -> bool:
+    """Whether Kafka has more of a partition than was taken of it."""
+    ends = ((consumer.highwater(place), records[-1].offset) for place, records in messages.items() if records)
+    return any(end is not None and end > last + 1 for end, last in ends)
 
 
 def _first_offsets(message: tuple[ConsumerRecord, ...]) -> dict[TopicPartition, int]:

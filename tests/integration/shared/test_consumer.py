@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from aiokafka.consumer import fetcher
 from faststream import AckPolicy
 from sqlalchemy import text
 
+from shared.consuming import subscription as pacing
 from shared.consuming.batch import Batch
 from shared.consuming.consumers import Consumers
 from shared.consuming.dlq_limit import DlqLimit
@@ -404,3 +406,26 @@ async def test_fetches_wait_for_more_while_events_come_and_answer_at_once_while_
     finally:
         await running.stop()
         await sender.stop()
+
+
+@pytest.mark.parametrize("protected", [True, False])
+async def test_a_backlog_of_one_partition_is_fetched_without_waiting(
+    database: Database, kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch, protected: bool
+) -> None:
+    """A partition answers less than a busy fetch waits for: each answer of a backlog would come after the whole wait.
+
+    Negative control: a consumer that does not see that it is behind.
+    """
+    monkeypatch.setattr(pacing, "FETCH_BUSY_MILLISECONDS", 20_000)
+    if not protected:
+        monkeypatch.setattr(pacing, "_is_behind", lambda *_: False)
+    await produce(kafka, *(good(submission(version=n, figures={"A": "1" * 20_000})) for n in range(1, 41)))
+    following = subscription(database, kafka)
+    following.inbound = replace(following.inbound, gather_milliseconds=20_000)
+    running = consumers(kafka, following)
+    await running.start()
+    try:
+        await eventually(has_applied(database, 40 if protected else 1), "the backlog is applied", seconds=15)
+        assert protected or await count(database, "applied") < 40
+    finally:
+        await running.stop()

@@ -23,6 +23,10 @@ def test_the_more_events_come_the_longer_a_fetch_waits_up_to_what_its_consumer_m
     assert waits[-1] == GATHER_FOR_A_SCORE_MILLISECONDS < fetch_pace(599, GATHER_MILLISECONDS)[1]
 
 
+def test_who_is_behind_asks_for_what_is_there() -> None:
+    assert fetch_pace(500, GATHER_MILLISECONDS, behind=True) == FETCH_WHILE_IDLE
+
+
 def test_a_poll_outwaits_every_busy_fetch_so_that_a_busy_consumer_never_counts_as_idle() -> None:
     assert fetch_pace(10**6, GATHER_MILLISECONDS)[1] < IDLE_MILLISECONDS
 
