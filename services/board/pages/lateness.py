@@ -33,8 +33,6 @@ _STANDS: Mapping[str | None, Pair] = {
     "lateness_noted": ("đã ghi nhận", "noted"),
     QUESTIONED: ("cần bổ sung", "more is to be said"),
 }
-#: states of a report that is late
-_LATE = ("overdue", "grace", "late")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +96,7 @@ class Lateness:
         document = await self._intake.beside(visit, *detail_of(matter.state)) if self._intake.acts else None
         kept = _steps(document) if document is not None else [dict(step) for step in evidence.steps]
         found = explanations(kept)
-        late = matter.state.owed and views.state_of(matter.line, visit.now) in _LATE
+        late = matter.state.owed and views.is_late(matter.line, visit.now)
         forms = self._forms(visit, matter, found, late=late) if document is not None else []
         ids = [one.by for one in found] + [one.answer["by"] for one in found if one.answer is not None]
         return visit.show(

@@ -46,9 +46,20 @@ def name_of(line: Line, now: datetime) -> Pair:
 
 
 def days_late(line: Line, now: datetime) -> int:
-    """Whole days after the deadline, begun ones counted; 0 in time."""
-    until = line.answer_received_at if line.standing == "fulfilled" else now
-    return days_after(line.deadline, until or now)
+    """Whole days after the deadline, begun ones counted; 0 in time, and while what was sent may count as in time.
+
+    What corrects a report within the reviewer's term is received after the deadline, and in time all the same.
+    """
+    if line.standing == "fulfilled":
+        return 0 if line.on_time else days_after(line.deadline, line.answer_received_at or now)
+    if line.standing == "awaiting_verdict" and not line.overdue:
+        return 0
+    return days_after(line.deadline, now)
+
+
+def is_late(line: Line, now: datetime) -> bool:
+    """Whether there is lateness to explain; intake judges likewise."""
+    return line.overdue or days_late(line, now) > 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,8 +166,10 @@ _NOT_FROM_HERE = (
 )
 
 _NOT_LATE = (
-    "Báo cáo này không chậm: chưa qua hạn nộp, hoặc đã có báo cáo đạt gửi đúng hạn, hoặc không còn phải nộp.",
-    "This report is not late: its deadline has not passed, a report sent in time counts, or it is owed no more.",
+    "Báo cáo này không chậm: chưa qua hạn nộp, hoặc báo cáo đã gửi được tính đúng hạn hay đang chờ kiểm tra, hoặc "
+    "không còn phải nộp.",
+    "This report is not late: its deadline has not passed, what was sent counts as in time or awaits its verdict, or "
+    "it is owed no more.",
 )
 
 

@@ -106,11 +106,11 @@ class Terms(Struct, frozen=True):
     on_time: bool | None
 
     def late(self, now: datetime) -> bool:
-        """Whether the report is late: what counts came after the deadline, or that lies behind and nothing came.
+        """Whether the report is late: what counts came after the deadline, or that lies behind and nothing stands.
 
-        Within a grace nobody is called overdue; late it is all the same.
+        Within a grace nobody is called overdue; late it is all the same. What awaits its verdict may be in time yet.
         """
-        missing = self.standing == "nothing_sent" and now > self.deadline
+        missing = self.standing in ("nothing_sent", "returned") and now > self.deadline
         return self.owed and (self.overdue or self.on_time is False or missing)
 
 

@@ -28,6 +28,12 @@ DAY = timedelta(days=1)
         ({"grace_until": DEADLINE + 2 * DAY}, DAY, "grace", 2),
         ({"overdue": True, "grace_until": DEADLINE + DAY}, 2 * DAY, "overdue", 3),
         ({"overdue": True}, timedelta(seconds=1), "overdue", 1),
+        ({"standing": "awaiting_verdict"}, DAY, "awaiting_verdict", 0),  # it may have come in time
+        ({"standing": "awaiting_verdict", "grace_until": DEADLINE + 2 * DAY}, DAY, "grace", 0),
+        ({"standing": "awaiting_verdict", "overdue": True}, DAY / 2, "overdue", 1),
+        ({"standing": "returned"}, DAY / 2, "returned", 1),
+        # corrected within the reviewer's term: in time, whenever it came
+        ({"standing": "fulfilled", "on_time": True, "answer_received_at": DEADLINE + 3 * DAY}, 9 * DAY, "on_time", 0),
         ({"standing": "fulfilled", "on_time": True, "answer_received_at": DEADLINE}, 9 * DAY, "on_time", 0),
         ({"standing": "fulfilled", "on_time": False, "answer_received_at": DEADLINE + DAY / 2}, 9 * DAY, "late", 1),
     ],
@@ -38,6 +44,7 @@ def test_a_row_is_called_by_its_state_and_its_days(
     line = replace(OPEN, **changes)  # type: ignore[arg-type]
     assert views.state_of(line, DEADLINE + after) == state
     assert views.days_late(line, DEADLINE + after) == days
+    assert views.is_late(line, DEADLINE + after) is (days > 0)
 
 
 def test_what_is_overdue_says_whether_nothing_came_or_it_was_returned() -> None:

@@ -201,6 +201,7 @@ def terms(**told: Any) -> Terms:
         ({}, True),  # within its grace nobody is called overdue
         ({"standing": "fulfilled", "on_time": False}, True),
         ({"standing": "fulfilled", "on_time": True}, False),
+        ({"standing": "returned"}, True),
         ({"standing": "awaiting_verdict"}, False),  # its receipt may have been in time
         ({"owed": False, "overdue": False}, False),
     ],
