@@ -177,6 +177,13 @@ EFFECTS: dict[str, tuple[str, str]] = {
         "Version {version} counts as accepted, by its receipt; the score is derived again.",
     ),
 }
+#: what follows where the decision names a moment, in place of the general sentence
+UNTIL: dict[str, tuple[str, str]] = {
+    "lateness_questioned": (
+        "Đề nghị thủ trưởng cơ quan giải trình bổ sung trước {until}.",
+        "The head of the agency is asked to say more by {until}.",
+    ),
+}
 
 
 def decision_words(
@@ -184,7 +191,7 @@ def decision_words(
 ) -> tuple[tuple[str, str], tuple[str, str], tuple[str, str]]:
     """(Vietnamese, English) each: what a decision is called, what it says, what follows from it."""
     name, said, follows = DECISIONS[decision]
-    follows = EFFECTS.get(effect, follows)
+    follows = EFFECTS.get(effect) or (UNTIL.get(decision) if until else None) or follows
     sinces, untils = deadline_words(since), deadline_words(until)
     vi, en = (text.format(since=sinces[at], until=untils[at], version=version) for at, text in enumerate(follows))
     return name, said, (vi, en)

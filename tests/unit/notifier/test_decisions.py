@@ -14,6 +14,7 @@ from services.notifier.planning import decisions
 from services.notifier.planning.decisions import TOLD_WITHIN, Step, apply_not_judged, apply_step, judged_since
 from services.notifier.planning.directory import Agency, Directory, NotYetRegistered, Officer, Person
 from services.notifier.planning.domain import Obligation
+from services.notifier.templates.words import decision_words
 from shared.access import Office, Term
 from shared.contract.events import Finding, LatenessStep, NotJudged, StepTaken, VerdictReached
 from shared.contract.hierarchy import Parents
@@ -212,3 +213,10 @@ def test_the_verdict_cancels_it_and_none_about_a_newer_version() -> None:
     assert not judged_since(verdict(1)).covers(notice)
     (step_notice,) = apply_step(OBLIGATION, step("extension_granted"), directory(), AT).notices
     assert not judged_since(verdict(2)).covers(step_notice)
+
+
+def test_who_is_asked_for_more_about_lateness_is_told_by_when() -> None:
+    by = datetime(2026, 11, 12, 10, tzinfo=UTC)
+    dated, undated = (decision_words("lateness_questioned", "", None, until, 0)[2] for until in (by, None))
+    assert ("trước 17:00 ngày 12/11/2026" in dated[0], "by 17:00 on 12 November 2026" in dated[1]) == (True, True)
+    assert undated == ("Đề nghị thủ trưởng cơ quan giải trình bổ sung.", "The head of the agency is asked to say more.")
