@@ -1,12 +1,13 @@
 """A short text that stands where a value should: it promises one, or is punctuation alone.
 
-"Không có" is no placeholder: of a grade or a name it may be the answer. What a whole section may not say, narratives.py
-knows.
+"Không có" is no placeholder: of a grade or a name it may be the answer; so may a sign be, such as "✓" or "+". What a
+whole section may not say, narratives.py knows.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import lru_cache
 
 from shared.contract.text import nfkd
@@ -37,6 +38,9 @@ _PHRASES = (
     "như trên",
     "như kỳ trước",
     "như báo cáo trước",
+)
+#: compared with their marks: without them "Tô Đô", a name, is one of these
+_FOREIGN_PHRASES = (
     "tba",
     "tbd",
     "todo",
@@ -48,6 +52,9 @@ _PHRASES = (
     "lorem ipsum",
 )
 _BARE = frozenset(map(bare, _PHRASES))
+_FOREIGN = frozenset(map(bare, _FOREIGN_PHRASES))
+#: categories of signs that can be an answer, mathematical ones and pictures; of ASCII's, which fill a gap, "+" alone
+_SIGNS = ("Sm", "So")
 #: a longer text says something
 _LONGEST = 40
 
@@ -60,4 +67,10 @@ def is_placeholder(text: str) -> bool:
 @lru_cache(maxsize=4096)  # the same few words fill the columns of a table
 def _says_nothing(text: str) -> bool:
     letters = bare(text)
-    return not letters or letters in _BARE
+    if not letters:
+        return not any(map(_is_sign, text))
+    return letters in _BARE or (letters in _FOREIGN and text.isascii())
+
+
+def _is_sign(character: str) -> bool:
+    return character == "+" or (not character.isascii() and unicodedata.category(character) in _SIGNS)

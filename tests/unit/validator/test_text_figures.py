@@ -10,6 +10,7 @@ from services.validator.domain import Judgement, judge
 from services.validator.rules.forms import CompiledForm, FormError, compile_form
 from services.validator.rules.pack_compiler import PackError, compile_pack
 from services.validator.rules.pack_tests import flaws_of
+from services.validator.rules.placeholders import is_placeholder
 from shared.contract.events import Form, RuleTest
 from tests.unit.validator.test_packs import TEXTS
 
@@ -75,6 +76,16 @@ def test_a_placeholder_is_what_the_regime_says_of_filler_and_never_a_present_ite
     assert finding.message == "Chỉ tiêu HANG (Xếp hạng): chỉ ghi “sẽ bổ sung”."
     assert finding.message_en == "Figure HANG (Grade): it says only “sẽ bổ sung”."
     assert told(judged({"HANG": "Tốt", "GHI": "đang cập nhật"})) == [], "nobody asked for it"
+
+
+@pytest.mark.parametrize("text", ["...", "–", "~=~", "TO DO", "X.X.X", "Đang cập-nhật", "dang cap nhat"])
+def test_punctuation_and_promises_are_placeholders(text: str) -> None:
+    assert is_placeholder(text)
+
+
+@pytest.mark.parametrize("text", ["✓", "√", "+", "+++", "★★★", "Tô Đô", "Tú Bá", "không có", "0"])
+def test_a_sign_and_a_name_may_be_the_answer(text: str) -> None:
+    assert not is_placeholder(text)
 
 
 def test_what_is_too_long_is_told_with_its_measures_in_both_languages() -> None:
