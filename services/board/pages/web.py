@@ -19,6 +19,7 @@ from fastapi import Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import ClientDisconnect
 from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Match
 
 from services.board.accounts.signing_in import Accounts
 from services.board.accounts.store import Known
@@ -439,6 +440,17 @@ _ASK_LATER = (
 )
 
 
+def _page_of(request: Request) -> str:
+    """Where the page of a request opens anew. A form may go to an address below it, which is no page."""
+    path = request.url.path
+    while path.strip("/") and request.method != "GET":
+        scope = {**request.scope, "method": "GET", "path": path}
+        if any(route.matches(scope)[0] is Match.FULL for route in request.app.routes):
+            break
+        path = path.rpartition("/")[0]
+    return path or "/"
+
+
 def _trouble(
     error: Exception, request: Request, language: str, template: str = "problem.html.j2", **values: Any
 ) -> Response:
@@ -449,6 +461,7 @@ def _trouble(
     elif problem is not error and problem.status == 503:
         log.warning("A page met infrastructure trouble.", action="http.unavailable", error=type(error).__name__)
     values["detail"] = _ASK_LATER if problem.detail == UNAVAILABLE.meaning else (problem.detail, problem.detail_en)
-    answer = _rendered(template, language, request, problem.status, visit=None, problem=problem, **values)
+    values |= {"problem": problem, "page": _page_of(request)}
+    answer = _rendered(template, language, request, problem.status, visit=None, **values)
     answer.headers.update(problem.headers)
     return answer

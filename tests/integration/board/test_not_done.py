@@ -44,6 +44,8 @@ async def test_a_form_sent_while_the_database_is_away_is_sent_again_from_the_pag
     assert (failed.status_code, faults(failed.text, language)) == (503, [])
     assert world.asked == []
     assert "Retry-After" not in failed.text
+    anew = re.findall(r'<p><a href="([^"]+)">', failed.text)
+    assert [(await browser.get(path)).status_code for path in anew] == [200], "the page of the form, not its address"
     fields = kept(failed.text)
     assert fields["reason"] == REASON
     assert "<b>tổng" not in failed.text
