@@ -30,6 +30,8 @@ from services.notifier.links import LINKS
 from services.notifier.mailing.api import SCOPES as KEEP_SILENCES
 from services.notifier.mailing.api import router as silences_router
 from services.notifier.mailing.sweep import MailingSweep
+from services.notifier.notices.api import SCOPES as READ_NOTICES
+from services.notifier.notices.api import router as notices_router
 from services.notifier.planning.handlers import PlanningContext
 from services.notifier.planning.naming import NamingSweep
 from services.notifier.regimes.sweep import RegimeSweep
@@ -219,6 +221,7 @@ def build(
     )
     service.app.include_router(silences_router(database, callers(KEEP_SILENCES), business))
     service.app.include_router(digests_router(database, callers(READ_DIGESTS), business))
+    service.app.include_router(notices_router(database, callers(READ_NOTICES)))
     if links is not None:
         service.app.include_router(page_router(database, links, business))
     service.app.document_parts.append(with_links(LINKS))

@@ -20,7 +20,7 @@ from services.board.entry import domain, store, views
 from services.board.entry.domain import Content
 from services.board.entry.store import Draft, Task
 from services.board.entry.views import Note, Source
-from services.board.pages.through_intake import Intake, items, moment
+from services.board.pages.through_intake import Owner, items, moment
 from services.board.pages.web import MAX_ENTRY_BYTES, Site, Visit
 from services.board.pages.words import Pair
 from services.board.readmodel import queries
@@ -76,7 +76,7 @@ class Entry:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._intake = Intake(site)
+        self._intake = Owner(site)
 
     async def show(self, visit: Visit) -> Response:
         """The form: with the draft, else with what was sent last."""

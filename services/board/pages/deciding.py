@@ -16,7 +16,7 @@ from services.board.pages import steps, views, words
 from services.board.pages.lists import called
 from services.board.pages.report import Content, content_of
 from services.board.pages.steps import Form
-from services.board.pages.through_intake import Intake, Outcome, items, moment, said_to, string
+from services.board.pages.through_intake import Outcome, Owner, items, moment, said_to, string
 from services.board.pages.web import Site, Visit
 from services.board.readmodel import queries
 from services.board.readmodel.queries import Line
@@ -77,7 +77,7 @@ class Deciding:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._intake = Intake(site)
+        self._intake = Owner(site)
 
     async def waiting(self, visit: Visit) -> Response:
         """What waits for whoever is signed in to be certified, reviewed or decided: the oldest first."""

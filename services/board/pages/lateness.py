@@ -18,7 +18,7 @@ from services.board.pages import steps, views
 from services.board.pages.deciding import Matter, detail_of, matter_of, offered
 from services.board.pages.explanation import deadline_inputs
 from services.board.pages.steps import Form
-from services.board.pages.through_intake import Intake, Outcome, items, moment, said_to, string
+from services.board.pages.through_intake import Outcome, Owner, items, moment, said_to, string
 from services.board.pages.views import Entry
 from services.board.pages.web import Site, Visit
 from services.board.pages.words import Pair
@@ -64,7 +64,7 @@ class Lateness:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._intake = Intake(site)
+        self._intake = Owner(site)
 
     async def show(self, visit: Visit) -> Response:
         """The facts, what was explained, and the form for whoever may say something now."""

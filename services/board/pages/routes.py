@@ -18,6 +18,8 @@ from services.board.pages.lateness import Lateness
 from services.board.pages.lateness import explanations as lateness_explained
 from services.board.pages.lists import after_of, called, following
 from services.board.pages.periods import Periods
+from services.board.pages.sent_notices import PATH as SENT_PATH
+from services.board.pages.sent_notices import SentNotices
 from services.board.pages.sessions import PATH as SESSIONS_PATH
 from services.board.pages.sessions import Sessions
 from services.board.pages.through_intake import said_to
@@ -170,6 +172,7 @@ def router(site: Site, watch: Watch, periods: Periods) -> APIRouter:
     add("/van-hanh", operations)
     add(directory.PATH, directory.agencies)
     add(directory.PATH + "/che-do/{code}", directory.regime)
+    add(SENT_PATH, SentNotices(site).list, acting=True)
     sessions = Sessions(site)
     add(SESSIONS_PATH, sessions.list, acting=True)
     add(SESSIONS_PATH, sessions.end, "POST", acting=True)

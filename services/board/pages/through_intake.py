@@ -38,16 +38,17 @@ class Outcome:
     reasons: Sequence[str]
 
 
-class Intake:
-    """Intake as a page sees it."""
+class Owner:
+    """A service as a page sees it; intake, where none is named."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, service: str = INTAKE) -> None:
         self._site = site
+        self._service = service
 
     @property
     def acts(self) -> bool:
         """Whether the board may act for people at all."""
-        return self._site.actor.can(INTAKE)
+        return self._site.actor.can(self._service)
 
     async def shown(self, visit: Visit, path: str, query: Mapping[str, str]) -> Mapping[str, Any]:
         """What intake shows there. Raises 404 for what it does not show to the person, 503 where it is away."""
@@ -105,7 +106,7 @@ class Intake:
         kept = {**given, steps.ONCE: once}
         try:
             answer = await self._site.actor.post(
-                visit.person.person_id, INTAKE, path, body, language=visit.language,
+                visit.person.person_id, self._service, path, body, language=visit.language,
                 idempotency_key=steps.idempotency_key(once, path, body),
             )  # fmt: skip
         except Problem as problem:
@@ -134,7 +135,9 @@ class Intake:
 
     async def _get(self, visit: Visit, path: str, query: Mapping[str, str]) -> Done | Refused:
         assert visit.person is not None, "the page is not public"
-        return await self._site.actor.get(visit.person.person_id, INTAKE, path, language=visit.language, query=query)
+        return await self._site.actor.get(
+            visit.person.person_id, self._service, path, language=visit.language, query=query
+        )
 
 
 def said_to(visit: Visit) -> Said | None:

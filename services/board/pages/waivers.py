@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from services.board.pages import steps, words
 from services.board.pages.steps import Form
-from services.board.pages.through_intake import Intake, Outcome, moment, said_to, string
+from services.board.pages.through_intake import Outcome, Owner, moment, said_to, string
 from services.board.pages.web import Site, Visit
 from services.board.readmodel import queries
 from services.board.viewing import decides_waiver
@@ -46,7 +46,7 @@ class Waivers:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._intake = Intake(site)
+        self._intake = Owner(site)
 
     async def list(self, visit: Visit) -> Response:
         """Those that the person sees, the newest first, and the form that asks for one."""

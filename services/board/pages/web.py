@@ -104,6 +104,7 @@ _TEMPLATES.globals.update(
     state_of=views.state_of, name_of=views.name_of, period_head=words.period_head, sum_of=explanation.sum_of,
     components=words.COMPONENTS, age=health.age, next_step=tasks.next_step, days_left=tasks.days_left,
     weekdays=words.WEEKDAYS, month_name=words.month_name, notices=words.NOTICES, outcomes=words.OUTCOMES,
+    channels=words.CHANNELS,
     answers=words.ANSWERS, choices=words.CHOICES, waiting=words.WAITING, steps={**words.STEPS, **words.WAIVER_STEPS},
     waiver_states=words.WAIVER_STATES, sign_ins=words.SIGN_INS, kinds=words.KINDS,
     outcomes_of=words.VERDICTS, requests=words.REQUESTS, page_of_request=steps.page_of_request,

@@ -132,6 +132,7 @@ COMPONENTS: Mapping[str, Pair] = {
     "timeliness": ("Kịp thời", "Timeliness"),
     "completeness": ("Đầy đủ", "Completeness"),
 }
+CHANNELS: Mapping[str, Pair] = {"email": ("thư điện tử", "e-mail"), "sms": ("tin nhắn", "text message")}
 OUTCOMES: Mapping[str, Pair] = {
     "sent": ("đã gửi", "sent"),
     "unknown": ("không rõ đã đến chưa", "outcome unknown"),

@@ -70,6 +70,8 @@ MATRIX: dict[str, set[str]] = {
     "/bang": ALL,
     "/nop": ALL,
     "/leo-thang": ALL,
+    "/da-gui": ALL,
+    f"/da-gui?co-quan={DEPARTMENT}": WHOLE | {NAMED},
     "/van-hanh": {OPERATOR},
     "/phien-dang-nhap": ALL,
     "/danh-muc": ALL,
@@ -111,6 +113,7 @@ MATRIX: dict[str, set[str]] = {
 
 
 async def world_with_reports(world: World) -> None:
+    world.intake["/v1/notices"] = {"items": [], "next": None}
     await world.feed(
         agency("H98", kind="province"),
         overdue(DEPARTMENT), fulfilled(COMMUNE), changed("H98"),

@@ -192,9 +192,10 @@ async def test_forged_cursors_are_bad_requests(world: World) -> None:
         "/v1/silences": ("silences/False", ""),
         "/v1/escalations": ("escalations", ""),
         "/v1/digests": ("digests", ""),
+        "/v1/notices": (f"notices/agency/{COMMUNE}/*/*", ""),
         "/v1/webhooks/{webhook_id}/deliveries": (f"webhook-deliveries/*/*/*/*/{WEBHOOK}", ""),
     }
     commune = await let_agency_in(world.database.url, metadata, COMMUNE)
-    told = {"/v1/escalations": commune, "/v1/digests": commune}
+    told = {"/v1/escalations": commune, "/v1/digests": commune, "/v1/notices": commune}
     assert await try_every_paged_route(service.app, OPERATOR, listings, told) == []
     await service.database.close()

@@ -64,7 +64,7 @@ SUMS = [{"code": "S1", "total": "A10", "terms": ["A12", "A13"]}]
 #: who looks at what; each page has something to show
 PAGES: dict[str, tuple[str, ...]] = {
     CHAIR: (
-        "/", f"/bang?regime={MONTHLY}", f"/co-quan/{DEPARTMENT}", EVIDENCE, SCORE, LATENESS, "/leo-thang",
+        "/", f"/bang?regime={MONTHLY}", f"/co-quan/{DEPARTMENT}", EVIDENCE, SCORE, LATENESS, "/leo-thang", "/da-gui",
         f"/leo-thang/{UUID(int=304)}", "/ky/2026-M10", "/duyet", "/mien-ap-dung", "/phien-dang-nhap",
         "/danh-muc", f"/danh-muc/che-do/{MONTHLY}", "/khong-co",
     ),
