@@ -119,6 +119,7 @@ _OWN = frozenset(
         ("validator", "reference_table", "learned_at"),
         ("scoring", "agencies", "planned"),
         ("scoring", "agencies", "regrouped_at"),
+        ("notifier", "regimes", "kept_since"),
     }
 )
 _CLASSES: dict[str, type[RegistryEvent]] = {

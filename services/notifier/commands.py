@@ -56,6 +56,9 @@ def mail(arguments: Sequence[str]) -> int:
     again.add_argument("--by", default=who(), help="ai / who (default: OPERATOR, else the account)")
     again.add_argument("--why", type=reason, required=True, help="lý do, ghi vào sổ / the reason, kept in the ledger")
     again.add_argument("--bounced", action="store_true", help="cả thư đã gửi nhưng bị trả về / sent ones too")
+    again.add_argument(
+        "--gone-on", action="store_true", help="cả khi đã báo người khác thay / where others were told instead too"
+    )
     back = actions.add_parser("bounced", help="thư bị trả về, theo báo của máy chủ / mails that came back, by a DSN")
     back.add_argument("files", type=Path, nargs="+", metavar="FILE", help="thông báo trạng thái gửi (.eml) / its file")
     back.add_argument("--by", default=who(), help="ai / who (default: OPERATOR, else the account)")
@@ -153,7 +156,12 @@ async def _prove(given: argparse.Namespace) -> int:
 
 async def _resend(given: argparse.Namespace) -> int:
     order = resending.ResendOrder(
-        given.ids, given.by[:MAX_REASON_CHARACTERS], given.why[:MAX_REASON_CHARACTERS], given.to, given.bounced
+        given.ids,
+        given.by[:MAX_REASON_CHARACTERS],
+        given.why[:MAX_REASON_CHARACTERS],
+        given.to,
+        given.bounced,
+        given.gone_on,
     )
     if given.to is not None and not (usable_address(given.to) or number_of(given.to)):
         _print(f"Địa chỉ không hợp lệ / not a usable address: {given.to!r}", sys.stderr)

@@ -130,7 +130,7 @@ def build(
     digests = DigestSweep(business, system, message_id_domain=settings.message_id_domain)
     regimes = RegimeSweep(business, system, message_id_domain=settings.message_id_domain, waits=waits)
     onward = NextContactSweep(business, system, message_id_domain=settings.message_id_domain, waits=waits)
-    onto_next_channel = NextChannelSweep(business, system)
+    onto_next_channel = NextChannelSweep(business, system, described=beside_mail)
     escalating = EscalationSweep(
         business,
         system,

@@ -92,6 +92,7 @@ regimes = Table(  # what a mail calls the report, and what a new version changes
     # NULL, both: not stored yet when the record arrived
     Column("effective_from", Date),
     Column("content", JSONB),  # regimes.content.content_of: what the next version is compared with
+    Column("kept_since", DateTime(timezone=True)),  # system time
     PrimaryKeyConstraint("code", "regime_version"),
     Index("regimes_replaces", "code", "replaces", postgresql_where=text("replaces IS NOT NULL")),
 )

@@ -64,25 +64,31 @@ _PLAN = text(f"""
     RETURNING id
 """)  # noqa: S608 - column names of this module
 
-# one that was ordered to be sent again has told by another channel, or is not to
+# One that was ordered to be sent again has told by another channel, or is not to. Where no gateway is described, nobody
+# ever takes it: that is told as a failure, so that the ladder goes on and operators see it.
 _WAITING = text("""
     SELECT id, obligation FROM notifications
      WHERE channel = ANY(CAST(:channels AS text[])) AND due_at IS NOT NULL AND state IN ('pending', 'retry')
-       AND unknowns = 0 AND resends = 0 AND next_channels <> '{}' AND coalesce(first_tried_at, due_at) < :before
+       AND unknowns = 0 AND coalesce(first_tried_at, due_at) < :before
+       AND (resends = 0 AND next_channels <> '{}' OR channel <> ALL(CAST(:described AS text[])))
      ORDER BY id LIMIT :limit
 """)
 
 
 class NextChannelSweep:
-    """`tick` is a ticker's; one instance sweeps at a time."""
+    """`tick` is a ticker's; one instance sweeps at a time. described: channels of which the file has a gateway."""
 
-    def __init__(self, business: Clock, system: Clock) -> None:
+    def __init__(self, business: Clock, system: Clock, *, described: Collection[str]) -> None:
+        self._described = sorted(described)
         self._business = business
         self._system = system
 
     async def tick(self, tx: Transaction) -> int:
-        """Have texts that have waited too long told by the next channel; return how many."""
-        asked = {"channels": list(metrics.TEXT_CHANNELS), "before": self._system.now() - PATIENCE, "limit": AT_ONCE}
+        """Have texts that have waited too long told by the next channel, or by the next rung; return how many."""
+        asked = {
+            "channels": list(metrics.TEXT_CHANNELS), "described": self._described,
+            "before": self._system.now() - PATIENCE, "limit": AT_ONCE,
+        }  # fmt: skip
         waiting = {row.id: row.obligation for row in await tx.execute(_WAITING, asked)}
         if not waiting:
             return 0

@@ -37,7 +37,13 @@ _LOCK_OBLIGATIONS = text("""
 """)
 _LOCK = text(f"""
     SELECT n.id, n.channel, n.mail_id, n.state, n.reason, n.recipient, n.message_id, n.due_at, n.obligation,
-           {STILL_SO} AS still_so
+           {STILL_SO} AS still_so,
+           EXISTS (SELECT FROM notifications m
+                    WHERE m.obligation = n.obligation AND m.state NOT IN ('failed', 'cancelled', 'skipped')
+                      AND (m.step = n.step AND (n.next_contact = 'person:' || m.officer_id
+                                                OR m.officer_id = n.officer_id AND m.channel <> n.channel)
+                           OR n.kind = 'escalation' AND m.kind = 'escalation' AND m.id > n.id AND m.step <> n.step
+                              AND m.officer_id <> n.officer_id)) AS told_instead
       FROM notifications n JOIN obligations o ON o.obligation = n.obligation
      WHERE n.id = ANY(CAST(:ids AS uuid[])) ORDER BY n.id FOR UPDATE OF n
 """)  # noqa: S608 - constants
@@ -59,7 +65,8 @@ _RECORD = text("""
 class ResendOrder:
     """Which mails to send again, by whose order and why.
 
-    `to`: another address. `bounced`: also mails that are recorded as sent, because they bounced.
+    `to`: another address. `bounced`: also mails that are recorded as sent, because they bounced. `gone_on`: also where
+    somebody else was told instead, or the person by another channel.
     """
 
     ids: Sequence[UUID]
@@ -67,6 +74,7 @@ class ResendOrder:
     why: str
     to: str | None = None
     bounced: bool = False
+    gone_on: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +164,11 @@ def _refusal(row: Mapping[str, Any], order: ResendOrder) -> tuple[str, str] | No
             "the address is blanked, since its owner has left; give --to ADDRESS",
         )
     match row["state"]:
+        case "failed" if row["told_instead"] and not order.gone_on:
+            return (
+                "đã báo người khác, hoặc qua kênh khác, thay thư này; vẫn gửi thì thêm --gone-on",
+                "somebody else was told instead, or by another channel; to send it all the same, add --gone-on",
+            )
         case "failed":
             pass
         case "unknown" if row["due_at"] is None:

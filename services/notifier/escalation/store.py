@@ -61,8 +61,11 @@ _RESOLVE = text(f"""
            AND starts_with(n.step, over.step || '/')
          ORDER BY n.obligation, n.officer_id, n.id DESC
     )
-    SELECT over.*, told.officer_id, told.recipient, told.facts, told.channel
-      FROM over LEFT JOIN told ON told.obligation = over.obligation ORDER BY over.obligation, told.officer_id
+    SELECT over.*, told.officer_id, told.recipient, told.facts, told.channel, coalesce(f.email, p.email, '') AS email
+      FROM over LEFT JOIN told ON told.obligation = over.obligation
+      LEFT JOIN people p ON told.channel <> '{EMAIL}' AND p.person_id = told.officer_id
+      LEFT JOIN officers f ON told.channel <> '{EMAIL}' AND f.officer_id = told.officer_id AND f.active
+     ORDER BY over.obligation, told.officer_id
 """)  # noqa: S608 - column names of this module
 
 _LOOKED = {"obligation": "text", "at": "timestamptz"}
@@ -182,7 +185,7 @@ async def resolve(
 
 def _resolved(obligation: Obligation, row: Mapping[Any, Any], facts: LetterFacts) -> Notice:
     by_mail = row["channel"] == EMAIL
-    address = row["recipient"] if by_mail else ""
+    address = row["recipient"] if by_mail else row["email"]
     person = Officer(row["officer_id"], "", facts.recipient_name, facts.recipient_title, address, "")
     notice = Notice.about(
         obligation,
@@ -194,7 +197,8 @@ def _resolved(obligation: Obligation, row: Mapping[Any, Any], facts: LetterFacts
         ),
         at=row["resolved_at"],
     )  # fmt: skip
-    return notice if by_mail else replace(notice, channels=(row["channel"],))
+    # by letter where there is no gateway any more, or it is away
+    return notice if by_mail else replace(notice, channels=(row["channel"], EMAIL))
 
 
 async def look_again(tx: Transaction, keys: Mapping[str, datetime]) -> None:

@@ -34,8 +34,8 @@ _DUE = text("""
          ORDER BY wait_until LIMIT :limit
     ) AS oldest ORDER BY officer_id
 """)
-# All that waits for these people, so that one letter takes what is there. Locked in one order; what a consumer has
-# locked just now is left for the next look.
+# All that waits for these people, so that one letter takes what is there. Person by person: of the last one some may be
+# left out. What a consumer has locked just now is left for the next look.
 _WAITING = text("""
     SELECT n.id, n.obligation, n.agency, n.regime, n.period, n.kind, n.officer_id, n.recipient, n.facts, n.wait_until,
            n.urgent, coalesce(n.reason, '') AS held, o.deadline,
@@ -45,7 +45,7 @@ _WAITING = text("""
       LEFT JOIN regimes r ON r.code = o.regime AND r.regime_version = o.regime_version
       LEFT JOIN requests q ON q.request_id = o.period
      WHERE n.state = 'waiting' AND n.officer_id = ANY(CAST(:people AS text[]))
-     ORDER BY n.id LIMIT :limit FOR UPDATE OF n SKIP LOCKED
+     ORDER BY n.officer_id, n.id LIMIT :limit FOR UPDATE OF n SKIP LOCKED
 """)
 _SENT = text("""
     SELECT officer_id, channel, count(DISTINCT coalesce(mail_id, id)) AS mails FROM notifications
@@ -179,9 +179,15 @@ async def due(tx: ReadTransaction, now: datetime) -> list[str]:
 
 
 async def waiting(tx: Transaction, people: Collection[str]) -> Sequence[RowMapping]:
-    """All that waits for these people, the oldest first, locked."""
-    rows = await tx.execute(_WAITING, {"people": sorted(people), "limit": MATTERS_AT_ONCE})
-    return rows.mappings().all()
+    """All that waits for these people, of each the oldest first, locked.
+
+    Where there is too much, the last person waits for the next look, alone if need be: whoever is cut off in the midst
+    would get two letters in one window.
+    """
+    rows = (await tx.execute(_WAITING, {"people": sorted(people), "limit": MATTERS_AT_ONCE})).mappings().all()
+    if len(rows) < MATTERS_AT_ONCE or rows[0]["officer_id"] == rows[-1]["officer_id"]:
+        return rows
+    return [row for row in rows if row["officer_id"] != rows[-1]["officer_id"]]
 
 
 async def mails_since(tx: ReadTransaction, people: Collection[str], since: datetime) -> dict[tuple[str, str], int]:

@@ -118,15 +118,14 @@ async def _save_regimes(
                  if isinstance(event.body, RegimePublished)}  # fmt: skip
     if published:
         known = await regimes.known(tx, {body.code for body, _ in published.values()})
-        to_tell = [
-            (body.code, body.regime_version, at)
-            for body, at in published.values()
+        to_tell = []
+        for body, at in published.values():
             # what is published again, as it was, takes no other's place
-            if regime_versions.to_tell(
-                body, at, now, today, known=body.code in known and body.regime_version not in known[body.code]
-            )
-        ]
+            replaces = regime_versions.takes_a_place(body.regime_version, at, known.get(body.code, {}))
+            if regime_versions.to_tell(body, at, now, today, known=replaces):
+                to_tell.append((body.code, body.regime_version, at))
         await store.REGIMES.save(tx, (body for body, _ in published.values()))
+        await regimes.kept(tx, {body.code for body, _ in published.values()}, now)
         await regimes.announce(tx, to_tell, business)
     if any(isinstance(event.body, AgencyRegistered | OfficerRegistered) for event in batch):
         await regimes.look_again(tx, today)

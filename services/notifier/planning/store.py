@@ -92,6 +92,7 @@ REGIMES = Projection(
         "nil_allowed": lambda regime: regime.form.nil_allowed,
         "content": lambda regime: json.dumps(content_of(regime), ensure_ascii=False),
     },
+    own=("kept_since",),
     refilled=True,
 )
 REQUESTS = Projection(tables.requests, RequestIssued, refilled=True)

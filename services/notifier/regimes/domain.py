@@ -56,11 +56,18 @@ class Told(Struct, frozen=True):
     skipped: str = ""  # why nobody is
 
 
+def takes_a_place(number: int, published: datetime, known: Mapping[int, datetime]) -> bool:
+    """Whether a version takes the place of one that was here when it was published. known: versions here, since when.
+
+    What was published before any was here belongs to the first reading of the registry, in however many batches.
+    """
+    return number not in known and any(since < published for since in known.values())
+
+
 def to_tell(regime: RegimePublished, published: datetime, now: datetime, today: date, *, known: bool) -> bool:
     """Whether a version that is heard for the first time is told.
 
-    published, now: system time. today: local, business time. known: another version of the regime was heard before, and
-    this one was not.
+    published, now: system time. today: local, business time. known: it takes the place of another (takes_a_place).
     """
     if now - published > TOLD_WITHIN or (regime.effective_to is not None and regime.effective_to < today):
         return False

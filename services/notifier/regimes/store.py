@@ -15,7 +15,11 @@ from shared.postgres.database import ReadTransaction, Transaction
 #: agencies in a transaction
 AGENCIES_AT_ONCE = 200
 
-_KNOWN = text("SELECT code, regime_version FROM regimes WHERE code = ANY(CAST(:codes AS text[]))")
+_KNOWN = text("""
+    SELECT code, regime_version, kept_since FROM regimes
+     WHERE code = ANY(CAST(:codes AS text[]))
+""")
+_KEPT = text("UPDATE regimes SET kept_since = :now WHERE code = ANY(CAST(:codes AS text[])) AND kept_since IS NULL")
 _BEGUN = {"code": "text", "regime_version": "int", "published": "timestamptz"}
 # where a lost database is replaced, what was published before it was lost was told before it was lost
 _BEGIN = text(f"""
@@ -60,12 +64,17 @@ class Telling:
     after: str
 
 
-async def known(tx: Transaction, codes: Collection[str]) -> dict[str, set[int]]:
-    """The versions that are here of these regimes."""
-    found: dict[str, set[int]] = {}
+async def known(tx: Transaction, codes: Collection[str]) -> dict[str, dict[int, datetime]]:
+    """The versions that are here of these regimes, each with the moment since when (system time)."""
+    found: dict[str, dict[int, datetime]] = {}
     for row in await tx.execute(_KNOWN, {"codes": sorted(codes)}):
-        found.setdefault(row.code, set()).add(row.regime_version)
+        found.setdefault(row.code, {})[row.regime_version] = row.kept_since
     return found
+
+
+async def kept(tx: Transaction, codes: Collection[str], now: datetime) -> None:
+    """Note since when the new versions of these regimes are here; now: system time."""
+    await tx.execute(_KEPT, {"codes": sorted(codes), "now": now})
 
 
 async def announce(tx: Transaction, versions: Iterable[tuple[str, int, datetime]], now: datetime) -> None:

@@ -123,6 +123,19 @@ async def test_a_rung_that_names_sms_first_tells_by_a_text_and_by_no_letter(
     assert json.loads(sms.received[-1].body)["text"].startswith("Thong Suot: het qua han: Bao cao thang")
 
 
+async def test_whoever_was_told_by_a_text_hears_by_letter_that_it_is_over_where_no_gateway_is_left(
+    world: World, smtp: FakeSmtp, sms: Receiver
+) -> None:
+    await climbing(world, "sms")
+    await world.texts(channel(world, sms)).round()
+    world.channels = frozenset()
+    await world.feed("compliance", fulfilled())
+    [row] = await world.rows("SELECT * FROM notifications WHERE kind = 'resolved'")
+    assert (row["channel"], row["recipient"], row["state"]) == ("email", "dept-head@h99.example", "pending")
+    await world.dispatcher(smtp).round()
+    assert smtp.recipients()[-1] == "dept-head@h99.example"
+
+
 async def test_without_a_gateway_or_a_telephone_a_letter_tells(world: World) -> None:
     await climbing(world, "sms, email")
     await world.feed("registry", head(2, phone="no number"))
@@ -215,7 +228,7 @@ async def test_a_text_that_waits_an_hour_for_its_gateway_is_followed_by_a_letter
     world: World, smtp: FakeSmtp, sms: Receiver, reachable: bool | None
 ) -> None:
     await climbing(world, "sms, email")
-    sweep = NextChannelSweep(world.business, world.system)
+    sweep = NextChannelSweep(world.business, world.system, described=() if reachable is None else ("sms",))
 
     async def goes_on() -> int:
         if reachable is False:
@@ -244,9 +257,25 @@ async def test_a_text_alone_waits_for_its_gateway(world: World, sms: Receiver) -
     await climbing(world, "sms")
     world.system.advance(seconds=86_400)
     async with world.database.transaction() as tx:
-        assert await NextChannelSweep(world.business, world.system).tick(tx) == 0
+        assert await NextChannelSweep(world.business, world.system, described=("sms",)).tick(tx) == 0
     await world.texts(channel(world, sms)).round()
     assert [row["state"] for row in await escalations(world)] == ["sent"]
+
+
+async def test_a_text_alone_whose_gateway_the_file_has_no_more_is_told_by_the_next_rung(world: World) -> None:
+    """The control is above: a gateway that is only away is waited for."""
+    await climbing(world, "sms")
+    sweep = NextChannelSweep(world.business, world.system, described=())
+    climb = EscalationSweep(world.business, world.system, LadderShelf(), message_id_domain=DOMAIN)
+    for waited, failed in ((3500, 0), (200, 1)):
+        world.system.advance(seconds=waited)
+        async with world.database.transaction() as tx:
+            assert await sweep.tick(tx) == failed
+    (row,) = await escalations(world)
+    assert (row["state"], row["reason"]) == ("failed", "no_gateway: waited too long")
+    async with world.database.transaction() as tx:
+        await climb.tick(tx)
+    assert "overdue/rung-t+3d" in {row["step"] for row in await escalations(world)}, "the next rung is due at once"
 
 
 async def test_after_a_retry_after_nothing_is_tried(world: World, sms: Receiver) -> None:

@@ -99,6 +99,27 @@ async def test_three_matters_of_the_night_go_out_in_one_mail_each_with_its_row(w
     assert {event["message_id"] for event in events} == {str(letter["Message-ID"])}
 
 
+@pytest.mark.parametrize("protected", [True, False], ids=["held", "control"])
+async def test_where_too_much_waits_nobody_gets_two_letters_in_one_window(
+    world: World, monkeypatch: pytest.MonkeyPatch, protected: bool
+) -> None:
+    """Officer and head have three matters each; four are looked at in one transaction."""
+    monkeypatch.setattr(store, "MATTERS_AT_ONCE", 4)
+    if not protected:  # by age alone, whoever's they are
+        monkeypatch.setattr(
+            store, "_WAITING", text(store._WAITING.text.replace("n.officer_id, n.id LIMIT", "n.id LIMIT"))
+        )
+    await feed(world, "registry", *registry())
+    await feed(world, "compliance", CALENDAR, *(overdue(period=period) for period in PERIODS))
+    await sweep(world, MORNING)
+    letters = await world.rows(
+        "SELECT officer_id, count(DISTINCT coalesce(mail_id, id)) AS letters, count(*) AS matters FROM notifications"
+        " WHERE released_at IS NOT NULL GROUP BY officer_id ORDER BY officer_id"
+    )
+    assert [row["matters"] for row in letters] == [3, 3]
+    assert ([row["letters"] for row in letters] == [1, 1]) is protected
+
+
 async def test_one_matter_alone_is_its_own_letter_and_an_answer_waits_for_nothing(world: World, smtp: FakeSmtp) -> None:
     await feed(world, "registry", *registry())
     await feed(world, "compliance", CALENDAR, overdue())

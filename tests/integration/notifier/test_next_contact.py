@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from services.notifier.delivery import bounces, next_contact
 from services.notifier.delivery.bounces import Bounce
 from services.notifier.delivery.next_contact import MOST, NextContactSweep
+from services.notifier.delivery.resending import ResendAnswer, ResendOrder, resend
 from shared.contract.events import EventModel
 from tests.fakes.smtp import FakeSmtp
 from tests.integration.notifier.rig import (
@@ -24,6 +26,10 @@ from tests.integration.notifier.rig import (
     verdict,
 )
 from tests.integration.notifier.test_escalations import CALENDAR
+
+
+class TakenBack(Exception):
+    """Ends a transaction of which nothing is to stay."""
 
 
 async def go_on(world: World) -> int:
@@ -84,6 +90,32 @@ async def test_the_next_is_another_officer_then_the_head_and_there_it_ends(
     body = letter.get_body(("plain",))
     assert body is not None
     assert "vì thư gửi Nguyễn Thị dept-named không đến được" in body.get_content()
+
+
+async def test_what_others_were_told_instead_is_sent_again_only_where_that_is_said(
+    world: World, smtp: FakeSmtp
+) -> None:
+    await feed(world, opened(), due_soon())
+    await world.drain(world.dispatcher(smtp))
+    await bounce(world, "dept-named", "reminder")
+
+    async def again(*, gone_on: bool = False) -> bool:
+        """Whether an order would be taken; it is taken back."""
+        [first] = [row["id"] for row in await told(world, "reminder") if row["officer_id"] == "dept-named"]
+        order, answers = ResendOrder([first], "vân", "địa chỉ đã sửa", gone_on=gone_on), list[ResendAnswer]()
+        with suppress(TakenBack):
+            async with world.database.transaction() as tx:
+                answers = await resend(tx, order, now=world.system.now(), domain=DOMAIN)
+                raise TakenBack
+        return answers[0].accepted
+
+    assert await again(), "nobody was told instead yet"
+    await go_on(world)
+    assert not await again(), "the next contact is told"
+    assert await again(gone_on=True)
+    await world.drain(world.dispatcher(smtp))
+    await bounce(world, "dept-any", "reminder")
+    assert await again(), "the next contact was not reached either"
 
 
 async def test_a_refused_overdue_letter_goes_to_another_officer_and_the_head_hears_by_the_ladder(

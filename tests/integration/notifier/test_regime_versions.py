@@ -10,6 +10,7 @@ import pytest
 
 from services.notifier.mailing import store as mailing
 from services.notifier.mailing.sweep import MailingSweep
+from services.notifier.planning import handlers
 from services.notifier.regimes import store as regimes
 from services.notifier.regimes.sweep import RegimeSweep
 from shared.contract.events import RegimePublished
@@ -142,6 +143,21 @@ async def test_what_the_registry_publishes_again_is_no_news(world: World) -> Non
     await feed(world, "registry", version(1, effective_from="2026-01-01"))  # `registry republish`
     await sweep(world)
     assert await told(world) == []
+
+
+@pytest.mark.parametrize(
+    ("minutes", "letters"), [(-5, 0), (5, 3)], ids=["the first reading", "a version published since"]
+)
+async def test_a_first_reading_in_several_batches_tells_nobody(
+    world: World, monkeypatch: pytest.MonkeyPatch, minutes: int, letters: int
+) -> None:
+    """Version 2 counts already; it is news only where version 1 was here when it was published."""
+    published = world.system.now() + timedelta(minutes=minutes)
+    monkeypatch.setattr(handlers, "time_of", lambda _: published)
+    await feed(world, "registry", *registry()[:-1], version(1, effective_from="2026-01-01"))
+    await feed(world, "registry", version(2, effective_from="2026-02-01", replaces=1, replaces_reason="Sửa"))
+    await sweep(world)
+    assert len(await told(world)) == letters
 
 
 async def test_an_import_that_goes_on_keeps_no_version_from_its_end(

@@ -62,6 +62,7 @@ EXEMPT: dict[str, str] = {
     "intake.submissions.idempotency_key": "the client's word, kept here alone",
     "intake.steps.idempotency_key": "the client's word, kept here alone",
     "intake.steps.request_sha256": "names what the client asked for, kept here alone",
+    "notifier.regimes.kept_since": _SYSTEM,
     "intake.steps.stored_at": _SYSTEM,
     "intake.steps.number": "the order of an obligation's steps; their hours say it too",
     "intake.verdicts.was_accepted": "what an earlier verdict said, which a newer one has overwritten",

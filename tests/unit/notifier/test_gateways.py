@@ -146,6 +146,8 @@ def test_a_file_says_every_fault_with_its_line(monkeypatch: pytest.MonkeyPatch) 
         ("https://sms.example/v1/send", "https://10.0.0.1/send", "mạng"),
         ('"Bearer ${SMS_TOKEN}"', '"Bearer abc"', "TÊN_BIẾN"),
         ("brand: THONGSUOT", "api_key: abc", "TÊN_BIẾN"),
+        ("/v1/send", "/v1/send?brand=x&access_key=abc", "write no secret in the address"),
+        ("/v1/send", "/v1/send?brand=${SMS_TOKEN}", "write no secret in the address"),
         ('to: "{to}"', 'to: "{id}"', "{to}"),
         ("Idempotency-Key", "Content-Length", "không đặt được"),
         ('Idempotency-Key: "{id}"', 'X-Text: "{text}"', "chỉ {id}"),

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
@@ -36,6 +36,7 @@ _ANY_PLACE = re.compile(r"(?<!\$)\{([^{}]*)\}")
 _SECRET = re.compile(r"\$\{([^{}]*)\}")
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _SECRET_NAME = re.compile(r"authorization|api.?key|secret|token|passw|cookie", re.IGNORECASE)
+_SECRET_PARAMETER = re.compile(rf"{_SECRET_NAME.pattern}|(^|[_.-])(key|pwd|pass|auth|sig|signature)$", re.IGNORECASE)
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 #: set by the request itself
 _OWN_HEADERS = frozenset(
@@ -175,6 +176,13 @@ class GatewayPart(_Part):
         target = read_target(self.url, networks_of(self.private_networks))
         if isinstance(target, Words):
             raise ValueError(f"url: {target.message} {target.fix} / {target.message_en} {target.fix_en}")
+        # an address is logged and shown; nothing is put into it
+        named = [name for name, _ in parse_qsl(urlsplit(self.url).query, keep_blank_values=True)]
+        if _SECRET.search(self.url) or any(_SECRET_PARAMETER.search(name) for name in named):
+            raise ValueError(
+                "url: không ghi khóa, mật khẩu vào địa chỉ, ghi ${TÊN_BIẾN} trong headers hoặc body / "
+                "write no secret in the address, but ${A_VARIABLE} in headers or body"
+            )
         return self
 
 
