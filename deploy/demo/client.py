@@ -133,6 +133,10 @@ class Portal:
         said = {"reason": reason, "until": until.isoformat()}
         await self._step(f"/v1/obligations/{regime}/{period}/extensions", said)
 
+    async def explain_lateness(self, regime: str, period: str, cause: str, remedy: str) -> None:
+        """Say why a report is late, and what is done about it. Raises GaveUp."""
+        await self._step(f"/v1/obligations/{regime}/{period}/lateness", {"reason": cause, "remedy": remedy})
+
     async def waiting(self, kind: str, limit: int) -> list[dict[str, Any]]:
         """What waits for this person, the oldest first. Raises GaveUp."""
         answer = await self._call("GET", "/v1/reviews/open", params={"kind": kind, "limit": str(limit)})

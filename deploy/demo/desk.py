@@ -1,4 +1,7 @@
-"""The reviewer's desk: two agencies ask for more time and one of them gets it; reports that wait are approved."""
+"""The reviewer's desk: two agencies ask for more time and one of them gets it; reports that wait are approved.
+
+Another agency explains why its report is late, and the reviewer notes that.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +22,17 @@ REVIEWED_AT = datetime(2026, 3, 20, 9, 0, tzinfo=LOCAL_ZONE)
 #: reports that the reviewer gets through on that day
 MOST_REVIEWS = 40
 REASONS = ("Mất điện toàn xã ba ngày, có xác nhận của Điện lực.", "Cán bộ bận việc khác.")
+CAUSE = "Cán bộ đầu mối nghỉ ốm dài ngày, chưa cử người thay."
+REMEDY = "Đã cử người thay từ ngày 20; từ kỳ sau mỗi chế độ có hai người biết làm."
 
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """The reviewer, with the reviewer's own key, and the two agencies that ask."""
+    """The reviewer, with the reviewer's own key, the two agencies that ask, and one that is late."""
 
     reviewer: Portal
     askers: tuple[Portal, Portal]
+    late: Portal
     pace: Pace
     ledger: Ledger
 
@@ -47,6 +53,9 @@ class Desk:
                 await self._decide()
             self.pace.release(decided)
             if await self.pace.reach(reviewed):
+                await self.late.explain_lateness(REGIME, PERIOD, CAUSE, REMEDY)
+                for item in await self.reviewer.waiting("lateness", 1):
+                    await self.reviewer.decide(item, "note", "Đề nghị giữ đúng cam kết.")
                 for item in await self.reviewer.waiting("review", MOST_REVIEWS):
                     await self.reviewer.decide(item, "approve")
         except GaveUp as error:

@@ -232,7 +232,8 @@ class Demo:
                 code for code, kind in known.items() if kind == "punctual" and self.province.kinds[code] == "commune"
             )[:2]
             asking = portal(self._keys[first]), portal(self._keys[second])
-            desk = Desk(portal(self._people[REVIEWER]), asking, self.pace, self.ledger)
+            silent = min(c for c, kind in known.items() if kind == "silent" and self.province.kinds[c] == "commune")
+            desk = Desk(portal(self._people[REVIEWER]), asking, portal(self._keys[silent]), self.pace, self.ledger)
             post = Post(self.pace, counting)
             looks = [agency.first_look() for agency in agencies]  # hold all before business time begins
             living: asyncio.Future[Any] = asyncio.gather(
@@ -369,6 +370,7 @@ class Demo:
             "approved": count.steps["approved"],
             "extensions_granted": count.steps["extension_granted"],
             "extensions_refused": count.steps["extension_refused"],
+            "lateness_noted": count.steps["lateness_noted"],
             "nil_accepted": count.nil_accepted,
             "inherited": count.inherited,
             "inherited_fulfilled": count.inherited_fulfilled,

@@ -181,6 +181,7 @@ def _outcome(count: Count, reconcile_differences: int) -> Table:
         ("Người duyệt đã duyệt / approved by the reviewer", count.steps["approved"]),
         ("Gia hạn chấp thuận / extensions granted", count.steps["extension_granted"]),
         ("  không chấp thuận / refused", count.steps["extension_refused"]),
+        ("Giải trình chậm được ghi nhận / lateness noted", count.steps["lateness_noted"]),
         ("Việc đã báo / matters told", sum(count.matters.values())),
         ("  trong số thư / in mails", sum(count.mails.values())),
         ("  chờ khung giờ sau / waiting for the next window", count.matters_waiting),

@@ -75,6 +75,7 @@ def test_a_quarter_is_played_without_loss_and_a_sabotaged_store_is_found(tmp_pat
             assert chair["title"] == "Chủ tịch Ủy ban nhân dân tỉnh"
             assert chair["mails"] < chair["matters"]
             assert (summary["extensions_granted"], summary["extensions_refused"]) == (1, 1)
+            assert summary["lateness_noted"] == 1
             assert summary["information_asked"] == 5
             assert summary["information_answered_late"] >= 1
             assert summary["information_answered_in_time"] >= 1
