@@ -104,13 +104,13 @@ def i2(ledger: Ledger, stores: Stores) -> list[str]:
 def i3(ledger: Ledger, stores: Stores) -> list[str]:
     """Per key, versions never went back: not in a topic, not as applied, and the newest is what stands."""
     found = []
-    latest: dict[tuple[str, str], int] = {}
+    latest: dict[tuple[str, str, int], int] = {}
     seen: set[tuple[str, str]] = set()
     for message in sorted(stores.messages, key=lambda m: (m.topic, m.partition, m.offset)):
         if (message.topic, message.event_id) in seen or message.version is None:
             continue  # a repeated event: inboxes drop it
         seen.add((message.topic, message.event_id))
-        place = (message.topic, message.key)
+        place = (message.topic, message.key, message.climb)
         if message.version < latest.get(place, 0):
             found.append(f"{message.topic}: {message.key} went from {latest[place]} back to {message.version}")
         latest[place] = max(latest.get(place, 0), message.version)

@@ -16,6 +16,7 @@ from typing import Any
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from shared.contract.events import EscalationChanged
 from shared.contract.services import SERVICES
 
 #: topic -> the service whose outbox feeds it
@@ -217,6 +218,7 @@ class Message:
     key: str
     event_id: str
     version: int | None
+    climb: int = 0  # of an escalation: which climb of the report it is; each has versions of its own
 
 
 @dataclass
@@ -395,9 +397,11 @@ async def read_topics(bootstrap: str, prefix: str, topics: Iterable[str] = tuple
 def _message(record: Any, topic: str) -> Message:
     headers = dict(record.headers)
     try:
-        version = json.loads(record.value).get("version")
-    except (TypeError, ValueError, AttributeError, RecursionError):
-        version = None
+        body = json.loads(record.value)
+        version = body.get("version")
+        climb = body["number"] if headers.get("ce_type") == EscalationChanged.TYPE.encode() else 0
+    except (TypeError, ValueError, AttributeError, RecursionError, KeyError):
+        version, climb = None, 0
     key = (record.key or b"").decode("utf-8", "replace")
     event_id = headers.get("ce_id", b"").decode("utf-8", "replace")
-    return Message(topic, record.partition, record.offset, key, event_id, version)
+    return Message(topic, record.partition, record.offset, key, event_id, version, climb)

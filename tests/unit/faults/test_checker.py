@@ -128,6 +128,18 @@ def test_a_message_sent_again_is_no_step_back() -> None:
     assert CHECKS["I3"](ledger, stores) == []
 
 
+def test_versions_of_another_climb_are_no_step_back_and_those_of_one_are() -> None:
+    ledger, stores = world()
+    told = ((1, 1), (1, 2), (2, 1))
+    stores.messages += [
+        Message("notifications", 0, at, OBLIGATION, f"x{at}", version, climb)
+        for at, (climb, version) in enumerate(told)
+    ]
+    assert CHECKS["I3"](ledger, stores) == []
+    stores.messages.append(Message("notifications", 0, 9, OBLIGATION, "x9", 1, 1))
+    assert len(CHECKS["I3"](ledger, stores)) == 1
+
+
 def test_lateness_is_counted_in_working_days() -> None:
     owed = Owed(OBLIGATION, True, DEADLINE, (1,), (1,), "fulfilled", False, False, Decimal(0))
     monday = DEADLINE + timedelta(days=3)  # the deadline is a Friday
