@@ -44,7 +44,8 @@ def said(kind: str = "lateness_explained", number: int = 205, **changes: Any) ->
         {
             "step_id": UUID(int=number), "kind": kind, "name": "–", "name_en": "–", "at": AT, "by": HEAD,
             "role": "head", "reason": "Kho bạc <b>chốt</b> chậm", "since": None, "until": None, "effect": None,
-            "answers": None, "submission_id": None, "version": None, "remedy": "Chốt sớm hơn", **changes,
+            "answers": None, "submission_id": None, "version": None, "remedy": "Chốt sớm hơn", "decisions": [],
+            **changes,
         }
     ).model_dump(mode="json")  # fmt: skip
 
