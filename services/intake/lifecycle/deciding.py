@@ -110,10 +110,10 @@ def possible_about(history: History) -> list[Transition]:
 
 
 def possible_decisions(history: History, request: Taken) -> list[Transition]:
-    """How people can decide an extension, an explanation or an appeal; of any other step, and once decided: none."""
+    """How people can decide what was asked for or explained; of any other step, and once decided: none."""
     thing = table.thing_of(request.kind)
-    asks = ASKED_BY.get(thing) == request.kind and states.asked_state(history, request) == "asked"
-    return table.possible(thing, "asked") if asks else []
+    waits = ASKED_BY.get(thing) == request.kind and states.answer_to(history, request) is None
+    return table.possible(thing, states.asked_state(history, request)) if waits else []
 
 
 def possible_effects(history: History, request: Taken) -> list[AppealEffect]:

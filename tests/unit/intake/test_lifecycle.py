@@ -330,3 +330,13 @@ def test_every_way_of_the_table_is_gone_by_some_report() -> None:
 def test_control_a_row_too_few_is_found() -> None:
     rows = [row for row in table.TRANSITIONS if row.kind != "withdrawn"]
     assert {row.kind for row in rows if row.kind} != set(get_args(StepKind))
+
+
+@pytest.mark.parametrize("thing", ["extension", "explanation", "lateness", "appeal"])
+def test_what_waits_says_how_it_can_be_decided_and_what_is_decided_says_nothing(thing: Any) -> None:
+    now = taken(history(version(outcome="returned")), asked(deciding.ASKED_BY[thing]))
+    (request,) = now.steps
+    possible = {row.kind for row in deciding.possible_decisions(now, request)}
+    assert possible == {row.kind for row in table.TRANSITIONS if row.thing == thing and row.kind != request.kind}
+    decided = taken(now, asked(min(kind for kind in possible if kind), answers=request.step_id))
+    assert [deciding.possible_decisions(decided, step) for step in decided.steps] == [[], []]
