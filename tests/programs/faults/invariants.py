@@ -119,9 +119,9 @@ def i3(ledger: Ledger, stores: Stores) -> list[str]:
 
 def _applied_in_order(lines: Iterable[Applied]) -> list[str]:
     found = []
-    latest: dict[tuple[str, str, str], int] = {}
+    latest: dict[tuple[str, str, str, int], int] = {}
     for line in sorted(lines, key=lambda record: (record.consumer, record.place)):
-        place = (line.consumer, line.topic, line.key)
+        place = (line.consumer, line.topic, line.key, line.climb)
         if line.version < latest.get(place, 0):
             found.append(f"{line.consumer} applied {line.key} version {line.version} after {latest[place]}")
         latest[place] = max(latest.get(place, 0), line.version)

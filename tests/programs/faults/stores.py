@@ -131,6 +131,7 @@ class Applied:
     topic: str
     key: str
     version: int
+    climb: int = 0  # as of Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,9 +275,10 @@ async def _backbone(stores: Stores, service: str, connection: asyncpg.Connection
         stores.buried += 1
         if row["replayed_at"] is None:
             stores.dead.append((row["consumer"], str(row["event_id"])))
-    rows = await _rows(connection, "SELECT place, consumer, event_id, topic, key, version FROM fault_witness")
+    rows = await _rows(connection, "SELECT place, consumer, event_id, topic, key, version, climb FROM fault_witness")
     stores.witnessed += [
-        Applied(r["place"], r["consumer"], str(r["event_id"]), r["topic"], r["key"], r["version"]) for r in rows
+        Applied(r["place"], r["consumer"], str(r["event_id"]), r["topic"], r["key"], r["version"], r["climb"])
+        for r in rows
     ]
 
 

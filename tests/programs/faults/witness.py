@@ -16,18 +16,20 @@ from sqlalchemy import text
 from shared.consuming.applying import Handle
 from shared.consuming.batch import Batch
 from shared.consuming.subscription import Subscription
+from shared.contract.events import EscalationChanged
 from shared.postgres.database import Transaction
 from shared.runtime import failpoints
 
 TABLE = (
     "CREATE TABLE IF NOT EXISTS fault_witness (place bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, consumer text, "
-    "event_id uuid, topic text, key text, version int, type text)"
+    "event_id uuid, topic text, key text, version int, climb int, type text)"
 )
 _RECORD = text("""
-    INSERT INTO fault_witness (consumer, event_id, topic, key, version, type)
-    SELECT :consumer, id, topic, key, version, type
+    INSERT INTO fault_witness (consumer, event_id, topic, key, version, climb, type)
+    SELECT :consumer, id, topic, key, version, climb, type
       FROM unnest(CAST(:ids AS uuid[]), CAST(:topics AS text[]), CAST(:keys AS text[]), CAST(:versions AS int[]),
-                  CAST(:types AS text[])) WITH ORDINALITY AS row (id, topic, key, version, type, place)
+                  CAST(:climbs AS int[]), CAST(:types AS text[]))
+           WITH ORDINALITY AS row (id, topic, key, version, climb, type, place)
      ORDER BY place
 """)
 #: `scoring.follow=0.2`: every batch of that consumer takes 0.2 s longer, before its effects
@@ -57,6 +59,9 @@ def _recorded(consumer: str, handle: Handle) -> Handle:
                     "topics": [event.topic for event in events],
                     "keys": [event.key for event in events],
                     "versions": [getattr(event.body, "version", 0) for event in events],
+                    "climbs": [
+                        event.body.number if isinstance(event.body, EscalationChanged) else 0 for event in events
+                    ],
                     "types": [event.type for event in events],
                 },
             )

@@ -135,9 +135,16 @@ def test_versions_of_another_climb_are_no_step_back_and_those_of_one_are() -> No
         Message("notifications", 0, at, OBLIGATION, f"x{at}", version, climb)
         for at, (climb, version) in enumerate(told)
     ]
+    follower = "board.notifications"
+    stores.witnessed += [
+        Applied(90 + place, follower, f"x{place}", "notifications", OBLIGATION, version, climb)
+        for place, (climb, version) in enumerate(told)
+    ]
     assert CHECKS["I3"](ledger, stores) == []
     stores.messages.append(Message("notifications", 0, 9, OBLIGATION, "x9", 1, 1))
     assert len(CHECKS["I3"](ledger, stores)) == 1
+    stores.witnessed.append(Applied(99, follower, "x9", "notifications", OBLIGATION, 1, 1))
+    assert len(CHECKS["I3"](ledger, stores)) == 2
 
 
 def test_lateness_is_counted_in_working_days() -> None:
