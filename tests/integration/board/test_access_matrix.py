@@ -215,6 +215,7 @@ async def both(migrated_database: Callable[[str], str]) -> AsyncIterator[Both]:
         for has in made.owned.values():  # what notifier says to who was not told
             for what in ("answers", "handing-on"):
                 made.world.said[f"/v1/escalations/{has.notice}/{what}"] = httpx.Response(404, json={})
+        made.world.intake["/v1/notices"] = {"items": [], "next": None}  # it tells each person of their own alone
         yield made
 
 
