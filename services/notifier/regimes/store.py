@@ -15,8 +15,9 @@ from shared.postgres.database import ReadTransaction, Transaction
 #: agencies in a transaction
 AGENCIES_AT_ONCE = 200
 
+# where a process of before this column kept it, it is known since ever
 _KNOWN = text("""
-    SELECT code, regime_version, kept_since FROM regimes
+    SELECT code, regime_version, coalesce(kept_since, 'epoch') AS kept_since FROM regimes
      WHERE code = ANY(CAST(:codes AS text[]))
 """)
 _KEPT = text("UPDATE regimes SET kept_since = :now WHERE code = ANY(CAST(:codes AS text[])) AND kept_since IS NULL")

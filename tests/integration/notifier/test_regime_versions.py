@@ -7,6 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy import text
 
 from services.notifier.mailing import store as mailing
 from services.notifier.mailing.sweep import MailingSweep
@@ -158,6 +159,19 @@ async def test_a_first_reading_in_several_batches_tells_nobody(
     await feed(world, "registry", version(2, effective_from="2026-02-01", replaces=1, replaces_reason="Sửa"))
     await sweep(world)
     assert len(await told(world)) == letters
+
+
+async def test_a_version_after_one_that_an_older_process_kept_is_told(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside a new process an older one writes rows without the moment since when they are here."""
+    monkeypatch.setattr(handlers, "time_of", lambda _: world.system.now() + timedelta(minutes=5))
+    await feed(world, "registry", *registry()[:-1], version(1, effective_from="2026-01-01"))
+    async with world.database.transaction() as tx:
+        await tx.execute(text("UPDATE regimes SET kept_since = NULL"))
+    await feed(world, "registry", version(2, effective_from="2026-02-01", replaces=1, replaces_reason="Sửa"))
+    await sweep(world)
+    assert len(await told(world)) == 3
 
 
 async def test_an_import_that_goes_on_keeps_no_version_from_its_end(
