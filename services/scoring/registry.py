@@ -122,6 +122,9 @@ _READ_REQUESTS = text("""
       FROM requests WHERE :all OR request_id = ANY(CAST(:ids AS text[])) ORDER BY request_id
 """)
 _CHANGES = text("SELECT code, sum(version) FROM regimes WHERE code = ANY(CAST(:codes AS text[])) GROUP BY code")
+_HOLD_REQUESTS = text("""
+    SELECT FROM requests WHERE request_id = ANY(CAST(:ids AS text[])) ORDER BY request_id FOR SHARE
+""")
 _REQUEST_VERSIONS = text("SELECT request_id, version FROM requests WHERE request_id = ANY(CAST(:ids AS text[]))")
 # The officer named for the regime goes before one who answers for all; ties by id, so that the answer is one.
 _READ_OFFICERS = text("""
@@ -279,6 +282,14 @@ async def read_requests(tx: ReadTransaction, ids: Sequence[str] | None = None) -
     """These requests (None: all), by id."""
     rows = await tx.execute(_READ_REQUESTS, {"all": ids is None, "ids": list(ids or ())})
     return {row[0]: Request(row[0], row[1], row[2], row[3], tuple(row[4]), row[5]) for row in rows}
+
+
+async def hold_requests(tx: Transaction, ids: Sequence[str]) -> None:
+    """Have newer records of these requests wait until this transaction ends. Call it before they are read.
+
+    An obligation that is made of a request would else be missed by what follows its withdrawal, and be owed for ever.
+    """
+    await tx.execute(_HOLD_REQUESTS, {"ids": list(ids)})
 
 
 async def requests_to_withdraw(tx: Transaction, limit: int) -> dict[str, datetime]:

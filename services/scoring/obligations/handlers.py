@@ -137,6 +137,7 @@ async def _open_missing(
     bodies = [events[0].body for events in missing.values()]
     regimes, periods = sorted({body.regime for body in bodies}), sorted({body.period for body in bodies})
     agencies = sorted({body.agency for body in bodies})
+    await registry.hold_requests(tx, periods)
     registered = RegistryPart(
         await registry.read_agencies(tx, agencies),
         await registry.read_regimes(tx, regimes),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
-from services.scoring.obligations import setbacks, withdrawals
+from services.scoring import registry
+from services.scoring.obligations import handlers, setbacks, withdrawals
+from shared.consuming.batch import Batch
 from shared.contract.events import Deadline, RequestIssued
 from tests.integration.scoring.rig import Rig, agency, local, officer, regime, request
 from tests.integration.scoring.test_transfers import closing, department
@@ -62,6 +65,33 @@ async def test_the_withdrawal_takes_back_what_counted_against_the_late_and_leave
     await rig.registry(withdrawal(3))
     await rig.generate()
     assert len(await rig.published()) == told
+
+
+async def withdrawn_while_an_answer_opens(rig: Rig) -> dict[str, Any]:
+    """The answer's obligation is being made, of the request as it was, while the withdrawal comes and is followed."""
+    await rig.registry(regime(REGIME, **ADHOC), agency("H99.31"), agency("H99.32"), officer(), request())
+    answer: Batch[Any] = Batch.of([verdict(outcome="returned", key=FIRST, received_at=local(2026, 10, 8, 9))])
+    rig.clock.set(WITHDRAWN)
+    async with rig.database.transaction() as tx:
+        await handlers.follow(answer, tx, rig.rules)
+        withdrawing = asyncio.create_task(rig.registry(withdrawal()))
+        await asyncio.wait({withdrawing}, timeout=1)
+        await rig.generate()
+    await withdrawing
+    await rig.generate()
+    return await rig.one(FIRST)
+
+
+async def test_a_withdrawal_that_comes_while_an_answer_opens_its_obligation_is_followed(rig: Rig) -> None:
+    assert not (await withdrawn_while_an_answer_opens(rig))["owed"]
+
+
+async def test_the_control_without_holding_the_request_it_stays_owed(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nothing(*_: object) -> None:
+        return None
+
+    monkeypatch.setattr(registry, "hold_requests", nothing)
+    assert (await withdrawn_while_an_answer_opens(rig))["owed"]
 
 
 async def test_the_control_without_the_sweep_the_late_stay_overdue(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
