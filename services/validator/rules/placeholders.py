@@ -1,7 +1,7 @@
 """A short text that stands where a value should: it promises one, or is punctuation alone.
 
-"Không có" is no placeholder: of a grade or a name it may be the answer; so may a sign be, such as "✓" or "+". What a
-whole section may not say, narratives.py knows.
+"Không có" is no placeholder: of a grade or a name it may be the answer; so may a sign be, such as "✓" or "+", and in
+a column "như trên" repeats the row above. What a whole section may not say, narratives.py knows.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ _PHRASES = (
     "cập nhật sau",
     "bổ sung sau",
     "báo cáo sau",
-    "như trên",
     "như kỳ trước",
     "như báo cáo trước",
 )
