@@ -149,6 +149,8 @@ class GroupCommit:
         """The next group: the first to come, and who comes within the linger after it. One lane gathers at a time."""
         async with self._gathering:
             while not self._queue:
+                if not self._busy:
+                    self._last_size = 1  # all is answered: who comes next may come alone
                 self._arrived.clear()
                 await self._arrived.wait()
             if len(self._queue) < self._group_size:
