@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import cast, get_args
+from typing import Any, cast, get_args
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -156,50 +156,25 @@ def capacities(principal: Principal, scope: Scope, obligation: str, registry: Re
 def event_of(step: Taken, request: Taken | None, version: Version | None, regime_version: int) -> Told:
     """What is published of a step. request: what it answers; version: what it is about, None: the obligation alone."""
     agency, regime, period = step.obligation.split("/", 2)
+    said: dict[str, Any] = {
+        "step_id": step.step_id, "obligation": step.obligation, "agency": agency, "regime": regime,
+        "regime_version": regime_version, "period": period, "at": step.at, "by": step.by, "role": step.role,
+        "reason": step.reason, "until": step.until, "answers": step.answers,
+    }  # fmt: skip
+    if request is not None:
+        said |= {"asked_at": request.at, "asked_by": request.by, "asked_reason": request.reason}
     if step.kind in _OF_LATENESS:
-        return LatenessStep(
-            step_id=step.step_id,
-            kind=step.kind,
-            obligation=step.obligation,
-            agency=agency,
-            regime=regime,
-            regime_version=regime_version,
-            period=period,
-            at=step.at,
-            by=step.by,
-            role=step.role,
-            reason=step.reason,
-            remedy=step.remedy,
-            until=step.until,
-            answers=step.answers,
-            asked_at=None if request is None else request.at,
-            asked_by=None if request is None else request.by,
-            asked_reason="" if request is None else request.reason,
-        )
+        return LatenessStep(kind=step.kind, remedy=step.remedy, **said)
     return StepTaken(
-        step_id=step.step_id,
         kind=cast(StepKind, step.kind),
-        obligation=step.obligation,
-        agency=agency,
-        regime=regime,
-        regime_version=regime_version,
-        period=period,
-        at=step.at,
-        by=step.by,
-        role=step.role,
-        reason=step.reason,
         since=step.since,
-        until=step.until,
         effect=step.effect,
-        answers=step.answers,
-        asked_at=None if request is None else request.at,
-        asked_by=None if request is None else request.by,
-        asked_reason="" if request is None else request.reason,
         submission_id=None if version is None else version.submission_id,
         version=None if version is None else version.number,
         officer_id=None if version is None else version.officer_id,
         received_at=None if version is None else version.received_at,
         nil=version is not None and version.nil,
+        **said,
     )
 
 
