@@ -15,6 +15,7 @@ from typing import Any, Literal
 from services.scoring import metrics
 from services.scoring.reference_data import Rules
 from services.scoring.reliefs import store
+from shared.contract.working_days import CalendarGap
 from shared.postgres.database import ReadTransaction, Transaction
 from shared.runtime.clock import LOCAL_ZONE
 from shared.telemetry.logging import get_logger
@@ -110,7 +111,9 @@ async def decide(
     if before == status or before == "rejected":
         raise Refused(f"{relief_id}: {_STATUS_VI[before]}, đã quyết định rồi / is decided already: {before}")
     if before == "granted" and (
-        found.starts_at < await Rules().notice_until(tx, at) or await store.has_reminded(tx, relief_id, found.starts_at)
+        found.starts_at <= at
+        or found.starts_at < await _notice_until(tx, at)
+        or await store.has_reminded(tx, relief_id, found.starts_at)
     ):
         raise Refused(
             f"{relief_id}: đã chấp thuận và đã bắt đầu, sắp bắt đầu hoặc đã nhắc hạn theo đó; các cơ quan đang dựa vào "
@@ -120,6 +123,17 @@ async def decide(
     version = await store.decide(tx, relief_id, status, by, at)
     await _append(tx, relief_id, version, (before, status), by, reason, at)
     log.info("A relief is decided.", action="relief.decided", relief=relief_id, status=status, by=by)
+
+
+async def _notice_until(tx: Transaction, at: datetime) -> datetime:
+    """By the policy's notice. Raises Refused where the calendar does not reach so far."""
+    try:
+        return await Rules().notice_until(tx, at)
+    except CalendarGap as gap:
+        raise Refused(
+            f"Chưa có lịch làm việc năm {gap.year} nên chưa tính được thời gian báo trước; nạp lịch rồi làm lại / "
+            f"there is no calendar of {gap.year}, so the notice cannot be counted; load it, then decide"
+        ) from gap
 
 
 async def give(tx: Transaction, relief_id: str, proposal: Proposal, asked_at: datetime, by: Decider) -> bool:

@@ -297,6 +297,20 @@ async def test_what_may_be_decided_after_what(rig: Rig, steps: list[str], refusa
         await decided(rig, relief_id, steps[-1])
 
 
+async def test_where_the_calendar_ends_a_relief_is_not_taken_back_and_it_is_said_why(rig: Rig) -> None:
+    async with rig.database.transaction() as tx:
+        last = (await rig.rules.current_calendar(tx)).last_year
+        span = Proposal(local(last, 12, 31, 14), local(last, 12, 31, 16), "Mất điện toàn tỉnh", "Trần Thị B")
+        await decisions.propose(tx, span, rig.clock.now(), GRACE)
+    await decided(rig, span.relief_id, "granted")
+    rig.clock.set(local(last, 12, 31, 9))
+    with pytest.raises(Refused, match=f"no calendar of {last + 1}"):
+        await decided(rig, span.relief_id, "rejected")
+    rig.clock.set(local(last, 12, 31, 15))
+    with pytest.raises(Refused, match="agencies rely on it"):
+        await decided(rig, span.relief_id, "rejected")
+
+
 async def test_who_was_reminded_of_a_deadline_that_a_relief_moved_relies_on_it(rig: Rig) -> None:
     await rig.registry(regime(remind_working_days=9), agency())
     await rig.generate()
