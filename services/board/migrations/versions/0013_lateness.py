@@ -13,4 +13,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    raise NotImplementedError("drafts would be numbered anew, and one could take another's place unseen")
+    raise NotImplementedError("the read model is made anew instead: python -m services.board rebuild --yes")
