@@ -126,6 +126,14 @@ def untold(answer: httpx.Response, operation: Mapping[str, Any], *, known: bool)
     return faults
 
 
+def unlimited(app: FastAPI) -> httpx.AsyncClient:
+    """A client of the application that no limit on strangers stops, and that is shown its faults as answers."""
+    app.state.strangers._burst = 10_000.0
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=app, raise_app_exceptions=False), base_url="http://service.test"
+    )
+
+
 def asking(client: httpx.AsyncClient) -> Ask:
     async def ask(method: str, path: str, query: Mapping[str, str], key: str, body: Any) -> httpx.Response:
         headers = {"Idempotency-Key": uuid.uuid4().hex, "Content-Type": "application/json"}

@@ -15,7 +15,7 @@ from services.notifier.tables import metadata
 from shared.runtime.settings import CommonSettings, KafkaSettings
 from tests.fakes.operators import OPERATOR
 from tests.integration.callers import callers
-from tests.integration.matrix import Thing, asking, trespasses
+from tests.integration.matrix import Thing, asking, trespasses, unlimited
 from tests.integration.notifier.rig import COMMUNE, DEADLINE, DEPARTMENT, PROVINCE, World, officer, overdue, registry
 from tests.integration.notifier.test_escalations import CALENDAR, at
 from tests.integration.notifier.test_webhooks import registered, submission
@@ -69,9 +69,7 @@ async def test_what_an_agency_has_is_found_by_those_alone_who_reach_it(
         kafka=KafkaSettings(),
         clock=world.business,
     )
-    service.app.state.strangers._burst = 10_000.0
-    transport = httpx.ASGITransport(app=service.app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://notifier") as client:
+    async with unlimited(service.app) as client:
         who = await callers(world.database, metadata, DEPARTMENT, COMMUNE, PROVINCE)
         things = await things_of(world, client)
         assert await trespasses(service.app, who, things, asking(client), {}) == []

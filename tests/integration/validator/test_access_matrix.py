@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import httpx
 import pytest
 
 from services.validator.tables import metadata
 from shared.runtime.settings import KafkaSettings
 from shared.web import authentication
 from tests.integration.callers import callers
-from tests.integration.matrix import Thing, asking, trespasses
+from tests.integration.matrix import Thing, asking, trespasses, unlimited
 from tests.integration.validator.rig import GOOD, Rig, regime, submission
 from tests.integration.validator.test_validator_service import service_on
 
@@ -33,9 +32,7 @@ async def test_what_an_agency_has_is_found_by_those_alone_who_reach_it(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = service_on(rig.database.url, KafkaSettings(bootstrap_servers="127.0.0.1:1"))
-    service.app.state.strangers._burst = 10_000.0
-    transport = httpx.ASGITransport(app=service.app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://validator") as client:
+    async with unlimited(service.app) as client:
         who = await callers(rig.database, metadata, OWN, OTHER, PROVINCE)
         things = await things_of(rig)
         assert await trespasses(service.app, who, things, asking(client), {}) == []
